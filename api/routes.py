@@ -1,0 +1,323 @@
+"""The JSON API, `/api/v1`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, get_args
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import Engine
+
+from api import schema
+from core import errors
+from core.access import ROLES, Access, Role, key_in_header, new_key
+from core.errors import BadQuestion, Forbidden, TripointError
+from core.ledger import is_hex, parse_request_id
+from core.pricing.price import PriceBook
+from core.question import DIMENSIONS, METRICS, Lens, Value, check_question, parse_filters
+from core.store import keys, requests
+from core.store.door import Door
+from core.store.prices import explain_request
+from core.store.session import tenant
+from core.window import Window, parse_instant
+
+_STATUS: tuple[tuple[type[TripointError], int, str], ...] = (
+    (errors.TooLarge, 413, "Content Too Large"),
+    (errors.BadInput, 400, "Bad Request"),
+    (errors.Unauthenticated, 401, "Unauthorized"),
+    (errors.Forbidden, 403, "Forbidden"),
+    (errors.NotFound, 404, "Not Found"),
+    (errors.Overloaded, 503, "Service Unavailable"),
+    (errors.Unavailable, 503, "Service Unavailable"),
+)
+_OWN_PARAMETERS = {"from", "to", "group_by", "interval", "metrics", "order", "limit", "cursor", "trace_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the API needs; made once a process by the roof. `settle` settles one project now and returns
+    the number of traces."""
+
+    engine: Engine
+    door: Door
+    lens: Lens
+    book: Callable[[], PriceBook]
+    settle: Callable[[int], int]
+    clock: Callable[[], datetime]
+
+
+def problem(error: TripointError) -> JSONResponse:
+    """An error as the API shows it."""
+    status, title = next(
+        ((s, t) for kind, s, t in _STATUS if isinstance(error, kind)), (500, "Internal Server Error")
+    )
+    headers = {"Retry-After": str(getattr(error, "retry_after_s", 1))} if error.retryable else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="tripoint"'
+    body = {"title": title, "status": status, "detail": str(error)}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def router(api: Api) -> APIRouter:
+    """All routes of the API."""
+    problems: dict[int | str, dict[str, Any]] = {
+        code: {"model": schema.Problem, "description": words}
+        for code, words in (
+            (400, "the question names something that does not exist"),
+            (401, "no key, or one that is unknown, expired or revoked"),
+            (403, "the key's role does not allow this"),
+            (503, "the database cannot be reached just now; try again"),
+        )
+    }
+    routes = APIRouter(prefix="/api/v1", responses=problems)
+    _add_readers(routes, api)
+    _add_administration(routes, api)
+    return routes
+
+
+def _opened(api: Api) -> Callable[[Request], Access]:
+    def opened(request: Request) -> Access:
+        return api.door.open(key_in_header(request.headers.get("authorization")))
+
+    return opened
+
+
+def _reading(api: Api) -> Any:
+    """The dependency that lets readers in."""
+    opened = _opened(api)
+
+    def reader(request: Request) -> Access:
+        access = opened(request)
+        if not access.may_read():
+            raise Forbidden(f"A key with the role {access.role!r} cannot read. Use a read key.")
+        return access
+
+    return Depends(reader)
+
+
+def _administering(api: Api) -> Any:
+    """The dependency that lets administrators in."""
+    opened = _opened(api)
+
+    def administrator(request: Request) -> Access:
+        access = opened(request)
+        if not access.may_administer():
+            raise Forbidden(f"A key with the role {access.role!r} cannot do this. Use an admin key.")
+        return access
+
+    return Depends(administrator)
+
+
+def _filters(request: Request) -> dict[str, tuple[Value, ...]]:
+    return parse_filters(request.query_params.multi_items(), _OWN_PARAMETERS)
+
+
+_FILTER_DOCS = {
+    "parameters": [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": f"Filter: {words}. May be repeated.",
+            "schema": {"type": "array", "items": {"type": "string"}},
+        }
+        for name, words in DIMENSIONS.items()
+    ]
+    + [
+        {
+            "name": "unset",
+            "in": "query",
+            "required": False,
+            "description": "Filter: dimensions, separated by commas, that are not set.",
+            "schema": {"type": "string"},
+        }
+    ]
+}
+
+
+def _window(start: str | None, end: str | None) -> Window:
+    return Window(parse_instant(start, "from"), parse_instant(end, "to"))
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _add_readers(routes: APIRouter, api: Api) -> None:
+    reader = _reading(api)
+
+    @routes.get(
+        "/attribution",
+        response_model=schema.AttributionOut,
+        summary="Who spends what: sums, counts and percentiles by any dimension",
+        openapi_extra=_FILTER_DOCS,
+    )
+    def list_costs(
+        request: Request,
+        access: Access = reader,
+        group_by: Annotated[
+            str | None, Query(description="dimensions, separated by commas", examples=["feature,tier"])
+        ] = None,
+        start: Annotated[
+            str | None, Query(alias="from", description="first moment, ISO 8601", examples=["2026-11-01"])
+        ] = None,
+        end: Annotated[str | None, Query(alias="to", description="first moment after the window")] = None,
+        interval: Annotated[str | None, Query(description="hour, day, week or month (UTC)")] = None,
+        metrics: Annotated[
+            str | None, Query(description="any of " + ", ".join(METRICS), examples=["requests,cost"])
+        ] = None,
+        order: Annotated[str | None, Query(description="metric to order by, largest first")] = None,
+        limit: Annotated[int, Query(description="rows at the most, 1 to 10000")] = 1000,
+    ) -> Any:
+        question = check_question(
+            window=_window(start, end),
+            group_by=_words(group_by),
+            filters=_filters(request),
+            interval=interval,
+            metrics=_words(metrics),
+            order=order,
+            limit=limit,
+        )
+        return JSONResponse(_plain(schema.attribution_out(api.lens.ask(access.project_id, question))))
+
+    @routes.get(
+        "/requests",
+        response_model=schema.RequestPage,
+        summary="Requests, newest first",
+        openapi_extra=_FILTER_DOCS,
+    )
+    def list_requests(
+        request: Request,
+        access: Access = reader,
+        trace_id: Annotated[str | None, Query(description="32 hex digits")] = None,
+        start: Annotated[str | None, Query(alias="from", description="first moment, ISO 8601")] = None,
+        end: Annotated[str | None, Query(alias="to", description="first moment after the window")] = None,
+        limit: Annotated[int, Query(description="items at the most, 1 to 1000")] = 50,
+        cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    ) -> schema.RequestPage:
+        if not 1 <= limit <= 1000:
+            raise BadQuestion("limit must be between 1 and 1000.")
+        with tenant(api.engine, access.project_id) as connection:
+            page = requests.find_requests(
+                connection,
+                _window(start, end),
+                _filters(request),
+                trace_id=_trace_id(trace_id) if trace_id else None,
+                cursor=cursor,
+                limit=limit,
+            )
+        return schema.RequestPage(items=[schema.request_out(item) for item in page.items], next=page.next)
+
+    @routes.get(
+        "/requests/{request_id}",
+        response_model=schema.RequestOut,
+        summary="One request",
+        responses=_NOT_FOUND,
+    )
+    def show_request(request_id: str, access: Access = reader) -> schema.RequestOut:
+        with tenant(api.engine, access.project_id) as connection:
+            return schema.request_out(requests.one_request(connection, *parse_request_id(request_id)))
+
+    @routes.get(
+        "/requests/{request_id}/cost",
+        summary="Why a request cost what it did: line by line, down to the price version",
+        responses=_NOT_FOUND,
+    )
+    def explain_cost(request_id: str, access: Access = reader) -> dict[str, Any]:
+        with tenant(api.engine, access.project_id) as connection:
+            found = requests.one_request(connection, *parse_request_id(request_id))
+            explanation = explain_request(connection, found, api.book())
+        return {"id": found.id, **explanation.as_json()}
+
+    @routes.get(
+        "/traces/{trace_id}", response_model=schema.TraceOut, summary="One trace", responses=_NOT_FOUND
+    )
+    def show_trace(trace_id: str, access: Access = reader) -> schema.TraceOut:
+        with tenant(api.engine, access.project_id) as connection:
+            trace = requests.one_trace(connection, _trace_id(trace_id))
+        return schema.TraceOut(
+            trace_id=trace.trace_id,
+            requests=[schema.request_out(item) for item in trace.requests],
+            spans=[schema.span_out(span) for span in trace.spans],
+            contents=[
+                schema.ContentOut(span_id=c.span_id, input=c.input, output=c.output) for c in trace.contents
+            ],
+        )
+
+
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": schema.Problem, "description": "not in this project"}
+}
+
+
+def _trace_id(text: str) -> str:
+    if not is_hex(text.lower(), 32):
+        raise BadQuestion("A trace id is 32 hex digits.")
+    return text.lower()
+
+
+def _plain(value: Any) -> Any:
+    """Times as ISO text with Z, the rest as it is."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value
+
+
+def _add_administration(routes: APIRouter, api: Api) -> None:
+    administrator = _administering(api)
+
+    @routes.post(
+        "/settle", response_model=schema.Settled, summary="Settle now what waits, for tests and backfills"
+    )
+    def settle(access: Access = administrator) -> schema.Settled:
+        return schema.Settled(traces=api.settle(access.project_id))
+
+    @routes.get(
+        "/keys", response_model=list[schema.KeyOut], summary="The project's keys, without their secrets"
+    )
+    def list_keys(access: Access = administrator) -> list[schema.KeyOut]:
+        with tenant(api.engine, access.project_id) as connection:
+            return [
+                schema.KeyOut(
+                    id=key.id,
+                    role=key.role,
+                    name=key.name,
+                    hint=key.hint,
+                    created_at=key.created_at,
+                    expires_at=key.expires_at,
+                    revoked_at=key.revoked_at,
+                    last_used_at=key.last_used_at,
+                )
+                for key in keys.list_keys(connection)
+            ]
+
+    @routes.post(
+        "/keys", response_model=schema.MadeKey, status_code=201, summary="Make a key; it is shown this once"
+    )
+    def make_key(wanted: schema.NewKey, access: Access = administrator) -> schema.MadeKey:
+        role = check_role(wanted.role)
+        secret = new_key(role, os.urandom(32))
+        expires = api.clock() + timedelta(days=wanted.expires_in_days) if wanted.expires_in_days else None
+        with tenant(api.engine, access.project_id) as connection:
+            made = keys.add_key(
+                connection, access.project_id, secret, role, name=wanted.name, expires_at=expires
+            )
+        return schema.MadeKey(id=made, key=secret)
+
+    @routes.delete("/keys/{key_id}", status_code=204, summary="Revoke a key", responses=_NOT_FOUND)
+    def revoke_key(key_id: Annotated[int, Path(ge=1, le=2**63 - 1)], access: Access = administrator) -> None:
+        with tenant(api.engine, access.project_id) as connection:
+            keys.revoke(connection, key_id)
+
+
+def check_role(name: str) -> Role:
+    """The name where it is a role."""
+    if name not in get_args(Role):
+        raise BadQuestion(f"There is no role {name[:40]!r}. Use one of {', '.join(ROLES)}.")
+    return name  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Price import, period close, exports, invoices and their reconciliation."""

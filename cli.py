@@ -1,0 +1,229 @@
+"""The command `tripoint`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.errors import SetupError, TripointError
+from settings import Settings
+
+app = typer.Typer(
+    help="Cost, latency and quality of every language model request.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+key_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+project_app = typer.Typer(help="Make and list projects (tenants).", no_args_is_help=True)
+app.add_typer(key_app, name="key")
+app.add_typer(project_app, name="project")
+
+Data = Annotated[
+    Path | None, typer.Option(help="folder for the embedded database, broker and logs [TRIPOINT_DATA]")
+]
+Port = Annotated[int | None, typer.Option(help="port of OTLP/HTTP, API and pages [TRIPOINT_PORT, 4318]")]
+GrpcPort = Annotated[
+    int | None, typer.Option(help="port of OTLP/gRPC, 0 for none [TRIPOINT_GRPC_PORT, 4317]")
+]
+Host = Annotated[str | None, typer.Option(help="address to listen on [TRIPOINT_HOST, 127.0.0.1]")]
+Project = Annotated[str, typer.Option(help="the project's name")]
+
+
+def main() -> None:
+    """Entry point: an error that the operator can mend is one sentence and exit code 1."""
+    try:
+        app()
+    except TripointError as error:
+        print(f"tripoint: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def load_settings(**given: Any) -> Settings:
+    """The environment's settings with the command line's on top."""
+    from pydantic import ValidationError
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        words = "; ".join(f"TRIPOINT_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise SetupError(f"A setting is wrong: {words}.") from None
+
+
+@app.command()
+def up(
+    data: Data = None,
+    host: Host = None,
+    port: Port = None,
+    grpc_port: GrpcPort = None,
+    browser: Annotated[bool, typer.Option(help="open the dashboard when ready")] = True,
+) -> None:
+    """Start everything on this machine: database, broker, server and worker. Ctrl-C stops it."""
+    import launch
+
+    settings = load_settings(data=data, host=host, port=port, grpc_port=grpc_port)
+    sys.exit(launch.up(settings, say=_progress, browser=browser))
+
+
+def _progress(step: str) -> None:
+    print(f"  {step}", file=sys.stderr, flush=True)
+
+
+@app.command()
+def serve(
+    rooms: Annotated[list[str] | None, typer.Argument(help="collector, api, web; default: all three")] = None,
+    host: Host = None,
+    port: Port = None,
+    grpc_port: GrpcPort = None,
+    workers: Annotated[int, typer.Option(help="processes (gRPC needs 1)", min=1, max=64)] = 1,
+) -> None:
+    """Serve rooms of the product against TRIPOINT_DATABASE_URL."""
+    import launch
+
+    launch.serve(load_settings(host=host, port=port, grpc_port=grpc_port), tuple(rooms or ()), workers)
+
+
+@app.command()
+def work(concurrency: Annotated[int, typer.Option(help="processes", min=1, max=64)] = 1) -> None:
+    """Run the Celery worker with its beat against TRIPOINT_BROKER_URL and TRIPOINT_DATABASE_URL."""
+    import launch
+
+    launch.work(load_settings(), concurrency)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date and import prices, with TRIPOINT_OWNER_DATABASE_URL where it is set."""
+    import launch
+
+    launch.migrate(_owner_url(load_settings()))
+    print("The database is up to date.")
+
+
+@app.command()
+def doctor(data: Data = None, port: Port = None, grpc_port: GrpcPort = None) -> None:
+    """Explain the settings and say what is wrong."""
+    import doctor as room
+
+    sys.exit(room.report(load_settings(data=data, port=port, grpc_port=grpc_port)))
+
+
+@app.command()
+def link(data: Data = None, port: Port = None, project: Project = "default") -> None:
+    """Print a new address of the dashboard with a token that works once."""
+    import launch
+
+    settings = load_settings(data=data, port=port)
+    with _owner(settings) as engine:
+        print(launch.sign_in_url(settings, engine, launch.project_id(engine, project)))
+
+
+@project_app.command("create")
+def create_project(name: str, data: Data = None) -> None:
+    """Make a project and its first keys; prints them as one line of JSON, the only time they are shown."""
+    import launch
+    from core.store import keys
+    from core.store.session import transaction
+
+    with _owner(load_settings(data=data)) as engine:
+        with transaction(engine) as connection:
+            project = keys.create_project(connection, name)
+        made = {f"{role}_key": launch.make_key(engine, project, role) for role in ("ingest", "read", "admin")}
+    print(json.dumps({"project": name, "project_id": project, **made}))
+
+
+@project_app.command("list")
+def list_projects(data: Data = None) -> None:
+    """List the projects."""
+    from core.store import keys
+    from core.store.session import transaction
+
+    with _owner(load_settings(data=data)) as engine, transaction(engine) as connection:
+        for number, name in keys.projects(connection):
+            print(f"{number}\t{name}")
+
+
+@key_app.command("create")
+def create_key(
+    role: Annotated[str, typer.Option(help="ingest, read, finance, review or admin")] = "ingest",
+    name: Annotated[str, typer.Option(help="what the key is for")] = "",
+    days: Annotated[int | None, typer.Option(help="days until it expires; default never", min=1)] = None,
+    project: Project = "default",
+    data: Data = None,
+) -> None:
+    """Make a key and print it, the only time it is shown."""
+    import launch
+
+    expires = datetime.now(UTC) + timedelta(days=days) if days else None
+    with _owner(load_settings(data=data)) as engine:
+        print(launch.make_key(engine, launch.project_id(engine, project), role, name, expires))
+
+
+@key_app.command("list")
+def list_keys(project: Project = "default", data: Data = None) -> None:
+    """List a project's keys without their secrets."""
+    import launch
+    from core.store import keys
+    from core.store.session import tenant
+
+    with (
+        _owner(load_settings(data=data)) as engine,
+        tenant(engine, launch.project_id(engine, project)) as connection,
+    ):
+        for key in keys.list_keys(connection):
+            state = (
+                "revoked"
+                if key.revoked_at
+                else f"expires {key.expires_at:%Y-%m-%d}"
+                if key.expires_at
+                else "valid"
+            )
+            used = f"last used {key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "never used"
+            print(f"{key.id}\t{key.role}\t{key.hint}\t{state}\t{used}\t{key.name}")
+
+
+@key_app.command("revoke")
+def revoke_key(key_id: int, project: Project = "default", data: Data = None) -> None:
+    """End a key; senders that use it are answered 401 within a second."""
+    import launch
+    from core.store import keys
+    from core.store.session import tenant
+
+    with (
+        _owner(load_settings(data=data)) as engine,
+        tenant(engine, launch.project_id(engine, project)) as connection,
+    ):
+        keys.revoke(connection, key_id)
+    print(f"Key {key_id} is revoked.")
+
+
+@contextmanager
+def _owner(settings: Settings) -> Iterator[Any]:
+    """The owner's engine: of the settings, or of the embedded database that `tripoint up` runs."""
+    from core.store.session import check, open_engine
+
+    engine = open_engine(_owner_url(settings), role=None, pool_size=1)
+    try:
+        check(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _owner_url(settings: Settings) -> str:
+    if url := settings.owner_url():
+        return url
+    from supervisor.running import owner_url_of
+
+    return owner_url_of(settings.data)
+
+
+if __name__ == "__main__":
+    main()

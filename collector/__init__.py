@@ -1,0 +1,1 @@
+"""OTLP in: HTTP and gRPC, decode, read, price, commit, answer; then settle."""

@@ -1,0 +1,107 @@
+"""Spans → what the ledger takes: meaning, price, and what has to be refused, each with its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from collector.decode import Decoded
+from collector.reply import Outcome
+from core.conventions import content_from_span, record_from_span
+from core.pricing.price import PriceBook, Priced, price_request
+from core.request import Content, ContextSpan, RequestRecord
+from core.span import Span
+from core.store.intake import Batch
+from core.store.rows import nanoseconds
+
+# Stored all the same, but worth a word: nobody's clock is this late by intention more than once.
+_LATE = timedelta(days=90)
+_BIGINT = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The span start times that are believed."""
+
+    now: datetime
+    past: timedelta
+    future: timedelta
+
+    def refuse(self, span: Span) -> str | None:
+        """Why this span's start cannot be right, or None."""
+        if span.start_ns > nanoseconds(self.now + self.future):
+            return f"start time is more than {_words(self.future)} in the future; check the sender's clock"
+        if span.start_ns < nanoseconds(self.now - self.past):
+            return f"start time is more than {_words(self.past)} in the past; check the sender's clock"
+        return None
+
+    def late(self, span: Span) -> bool:
+        return span.start_ns < nanoseconds(self.now - _LATE)
+
+
+def read_spans(
+    decoded: Decoded, project_id: int, book: PriceBook, clocks: Clocks, store_content: bool
+) -> tuple[Batch, Outcome]:
+    """The batch to commit, and what the sender should hear about the rest."""
+    refused: Counter[str] = Counter(rejected.reason for rejected in decoded.rejected)
+    requests: list[tuple[RequestRecord, Priced]] = []
+    spans: list[ContextSpan] = []
+    contents: list[Content] = []
+    late = 0
+    for span in decoded.spans:
+        if reason := clocks.refuse(span):
+            refused[reason] += 1
+            continue
+        late += clocks.late(span)
+        record = record_from_span(span)
+        if isinstance(record, ContextSpan):
+            spans.append(record)
+            continue
+        requests.append((record, in_range(price_request(record, book))))
+        if store_content and (content := content_from_span(span)):
+            contents.append(content)
+    batch = Batch(project_id, requests, spans, contents)
+    return batch, Outcome(sum(refused.values()), _sentence(refused, late))
+
+
+def in_range(priced: Priced) -> Priced:
+    """A cost that no column can hold comes from token counts that nobody used: unknown, not wrong."""
+    if max(priced.cost_pico or 0, priced.list_pico or 0) <= _BIGINT:
+        return priced
+    return priced._replace(
+        status="unpriced",
+        reason="cost_out_of_range",
+        cost_pico=None,
+        list_pico=None,
+        price_version_id=None,
+        lines=(),
+    )
+
+
+def merge(outcome: Outcome, refused_by_ledger: int) -> Outcome:
+    """The outcome with the rows that the database itself refused."""
+    if not refused_by_ledger:
+        return outcome
+    words = f"{_spans(refused_by_ledger)} refused by the database (see the server's log)"
+    return Outcome(outcome.rejected + refused_by_ledger, "; ".join(filter(None, [outcome.message, words])))
+
+
+def _sentence(refused: Counter[str], late: int) -> str:
+    parts = [f"{_spans(count)} rejected: {reason}" for reason, count in refused.most_common(5)]
+    if len(refused) > 5:
+        parts.append(f"and {len(refused) - 5} other reasons")
+    if late:
+        parts.append(
+            f"{_spans(late)} stored although the start time is more than {_LATE.days} days ago;"
+            " check the sender's clock unless this is a backfill"
+        )
+    return "; ".join(parts)
+
+
+def _spans(count: int) -> str:
+    return f"{count} span" if count == 1 else f"{count} spans"
+
+
+def _words(span: timedelta) -> str:
+    return f"{span.days} days" if span.days > 1 else f"{round(span.total_seconds() / 3600)} hours"

@@ -1,0 +1,74 @@
+"""After a quiet window: inherit context, drop double counts, bill orphans. Provisional → settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from collector import metrics
+from collector.read import in_range
+from core.pricing.price import PriceBook, price_request
+from core.settle import Settled, settle
+from core.store import settling
+from core.store.rows import request_values
+from core.store.session import project_ids, tenant
+
+_TRACES_AT_ONCE = 500
+
+
+def settle_all(engine: Engine, book: PriceBook, now: datetime, quiet: timedelta, longest: timedelta) -> int:
+    """Settle what waits in every project; returns the number of traces."""
+    return sum(
+        settle_project(engine, project_id, book, now, quiet, longest) for project_id in project_ids(engine)
+    )
+
+
+def settle_project(
+    engine: Engine, project_id: int, book: PriceBook, now: datetime, quiet: timedelta, longest: timedelta
+) -> int:
+    """Settle the traces of one project that have been quiet for `quiet`, or have waited for `longest`;
+    returns their number. Each round is one transaction; spans that come later settle their trace again."""
+    total = 0
+    while True:
+        with tenant(engine, project_id) as connection:
+            done = settle_traces(connection, project_id, book, now - quiet, now - longest)
+        total += done
+        if done < _TRACES_AT_ONCE:
+            metrics.SETTLED.inc(total)
+            return total
+
+
+def settle_traces(
+    connection: Connection, project_id: int, book: PriceBook, quiet_before: datetime, waited_before: datetime
+) -> int:
+    """One round: load the waiting traces as they were sent, settle them anew, write what changed."""
+    if not settling.lock(connection, project_id):
+        return 0
+    found = settling.waiting(connection, quiet_before, waited_before, _TRACES_AT_ONCE)
+    if found is None:
+        return 0
+    traces = settling.with_twins(connection, found)
+    stored, spans = settling.load(connection, traces, found)
+    settled = settle([row.sent for row in stored], spans)
+    settling.write(connection, changes(stored, settled, book))
+    settling.finish(connection, found)
+    return len(found.traces)
+
+
+def changes(
+    stored: Sequence[settling.Stored], settled: Sequence[Settled], book: PriceBook
+) -> list[settling.Change]:
+    """The rows that say something else now than they should."""
+    rows = {(row.sent.trace_id, row.sent.span_id): row for row in stored}
+    changed = []
+    for item in settled:
+        row = rows[item.record.trace_id, item.record.span_id]
+        if (
+            request_values(item.record) != request_values(row.now)
+            or item.counted != row.counted
+            or settling.duplicate_of(item) != row.duplicate_of
+        ):
+            changed.append(settling.Change(row.sent, item, in_range(price_request(item.record, book))))
+    return changed

@@ -1,0 +1,30 @@
+"""Names that our own SDK writes, and the plain ones that anyone may write by hand."""
+
+from __future__ import annotations
+
+from core.conventions.family import Family
+
+TRIPOINT = Family(
+    name="tripoint",
+    fields={
+        "feature": ("tripoint.feature", "app.feature", "feature"),
+        "user": ("tripoint.user",),
+        "session": ("tripoint.session",),
+        "tenant": ("tripoint.tenant", "tenant.id"),
+        "plan": ("tripoint.plan",),
+        "tier": ("tripoint.tier", "gen_ai.route.tier"),
+        "router": ("tripoint.route.router",),
+        "router_version": ("tripoint.route.version",),
+        "route_score": ("tripoint.route.score",),
+        "route_reason": ("tripoint.route.reason",),
+        "cascade_id": ("tripoint.cascade.id",),
+        "cascade_step": ("tripoint.cascade.step",),
+        "escalated_from": ("tripoint.cascade.escalated_from",),
+        "fallback_from": ("tripoint.cascade.fallback_from",),
+        "attempt": ("tripoint.attempt",),
+        "cache": ("tripoint.cache.kind",),
+        "cache_similarity": ("tripoint.cache.similarity",),
+        "batch": ("tripoint.batch",),
+    },
+    tag_prefixes=("tripoint.tag.",),
+)

@@ -1,0 +1,67 @@
+"""A request as the ledger holds it: the record after the settle, its price, its standing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.errors import BadQuestion
+from core.request import Content, ContextSpan, RequestRecord
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRequest:
+    """Money is integer pico-dollars, None where `pricing_status` is unpriced (then `pricing_reason` says why).
+
+    Totals count it where `counted`; else `duplicate_of` names the request that counts in its place.
+    """
+
+    record: RequestRecord
+    state: str
+    counted: bool
+    duplicate_of: str | None
+    price_version_id: int | None
+    pricing_status: str
+    pricing_reason: str | None
+    cost_pico: int | None
+    list_pico: int | None
+    received_at: datetime
+
+    @property
+    def id(self) -> str:
+        """How the API and the pages name it."""
+        return f"{self.record.trace_id}-{self.record.span_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All that the ledger holds of one trace; `contents` is empty where none was sent or kept."""
+
+    trace_id: str
+    requests: Sequence[LedgerRequest]
+    spans: Sequence[ContextSpan]
+    contents: Sequence[Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Requests, newest first, and the cursor of the next page (None at the end)."""
+
+    items: Sequence[LedgerRequest]
+    next: str | None
+
+
+def parse_request_id(text: str) -> tuple[str, str]:
+    """Trace id and span id of a request's id, `TRACE-SPAN`."""
+    trace_id, _, span_id = text.lower().replace(":", "-").partition("-")
+    if not (is_hex(trace_id, 32) and is_hex(span_id, 16)):
+        raise BadQuestion(
+            "A request's id is its trace id (32 hex digits), a hyphen and its span id (16 hex digits)."
+        )
+    return trace_id, span_id
+
+
+def is_hex(text: str, digits: int) -> bool:
+    """True for exactly so many lower-case hex digits."""
+    return len(text) == digits and all(c in "0123456789abcdef" for c in text)

@@ -1,0 +1,1 @@
+"""What a request cost, and why: price versions, model matching, exact integer pricing, explanations."""

@@ -1,0 +1,208 @@
+"""What a reader may ask of the ledger, checked once for the API and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol, get_args
+
+from core.errors import BadQuestion
+from core.window import Window
+
+Interval = Literal["hour", "day", "week", "month"]
+Value = str | None
+
+# Dimension → what it holds. Any of them groups and filters; `tag.NAME` is one more for every tag.
+DIMENSIONS: Mapping[str, str] = {
+    "feature": "the feature of the product that caused the request",
+    "user": "the end user",
+    "session": "the session or conversation",
+    "tenant": "the customer organisation",
+    "plan": "the customer's subscription",
+    "tier": "the intelligence tier that the request was routed to",
+    "service": "the service that sent it (service.name)",
+    "environment": "the deployment environment",
+    "release": "the service's version",
+    "provider": "the model's provider",
+    "model": "the model that answered, or the one asked for where the answer named none",
+    "request_model": "the model asked for",
+    "response_model": "the model that answered",
+    "operation": "chat, embeddings …",
+    "service_tier": "the provider's service tier",
+    "region": "the provider's region",
+    "streaming": "whether the answer was streamed",
+    "status": "ok, error or aborted",
+    "error_type": "the error's type",
+    "http_status": "the provider's HTTP status",
+    "finish_reason": "why the model stopped",
+    "router": "the router that chose the tier",
+    "router_version": "the router's version",
+    "route_reason": "why the router chose it",
+    "cascade_id": "the cascade it is a step of",
+    "cascade_step": "its step in the cascade",
+    "escalated_from": "the tier that was tried before",
+    "fallback_from": "the model that failed before",
+    "attempt": "the number of the attempt",
+    "cache": "the response cache that answered",
+    "source": "the instrumentation that sent it",
+    "pricing_status": "priced, unpriced or estimated",
+    "pricing_reason": "why it is unpriced",
+    "state": "provisional or settled",
+}
+
+# Metric → unit.
+METRICS: Mapping[str, str] = {
+    "requests": "count",
+    "errors": "count",
+    "users": "count",
+    "sessions": "count",
+    "input_tokens": "tokens",
+    "uncached_input_tokens": "tokens",
+    "cache_read_tokens": "tokens",
+    "cache_write_tokens": "tokens",
+    "output_tokens": "tokens",
+    "reasoning_tokens": "tokens",
+    "cost": "USD",
+    "list_cost": "USD",
+    "reported_cost": "USD",
+    "latency_avg": "ms",
+    "latency_p50": "ms",
+    "latency_p95": "ms",
+    "latency_p99": "ms",
+    "ttft_p50": "ms",
+    "ttft_p95": "ms",
+    "ttft_p99": "ms",
+}
+DEFAULT_METRICS = ("requests", "cost", "input_tokens", "output_tokens", "latency_p50", "ttft_p50")
+MONEY = frozenset(name for name, unit in METRICS.items() if unit == "USD")
+
+_MAX_GROUPS = 4
+MAX_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CostQuestion:
+    """Sums, counts and percentiles over the counted requests of a window.
+
+    `filters` maps a dimension to the values that pass; None among them is "not set".
+    Rows come in order of `order` (largest first), or of time where an interval is set.
+    """
+
+    window: Window = Window()
+    group_by: tuple[str, ...] = ()
+    filters: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    interval: Interval | None = None
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    order: str = "cost"
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What the totals stand on: how many requests have a price, usage and a TTFT."""
+
+    requests: int
+    priced: int
+    unpriced: int
+    unpriced_reasons: Mapping[str, int]
+    usage_known: int
+    ttft_known: int
+    provisional: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One group: its dimensions' values, its interval's start, its metrics.
+
+    Money is integer pico-dollars, times are milliseconds; None is unknown. `unpriced` requests are in
+    none of the row's money.
+    """
+
+    group: tuple[Value, ...]
+    start: datetime | None
+    metrics: Mapping[str, int | float | None]
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows, the total over all groups (those cut off by the limit included), and what it stands on."""
+
+    question: CostQuestion
+    as_of: datetime
+    rows: Sequence[Row]
+    total: Row
+    coverage: Coverage
+    groups: int
+
+
+class Lens(Protocol):
+    """The seam before the engine that reads the ledger."""
+
+    def ask(self, project_id: int, question: CostQuestion) -> Answer:
+        """Answer one question over one project, at one consistent moment."""
+        ...
+
+
+def check_dimension(name: str) -> str:
+    """The name where it is a dimension."""
+    if name in DIMENSIONS or (name.startswith("tag.") and 4 < len(name) <= 104):
+        return name
+    raise BadQuestion(
+        f"There is no dimension {name[:60]!r}. Use one of {', '.join(DIMENSIONS)}, or tag.NAME."
+    )
+
+
+def parse_filters(pairs: Iterable[tuple[str, str]], others: Collection[str]) -> dict[str, tuple[Value, ...]]:
+    """The filters among a query's parameters: `DIMENSION=value`, repeated for several values, and
+    `unset=DIMENSION` for requests where it is not set.
+
+    A parameter that is neither a dimension nor one of `others` is refused: a misspelt filter must not quietly
+    answer for everything.
+    """
+    found: dict[str, list[Value]] = {}
+    for name, value in pairs:
+        if name == "unset":
+            for dimension in filter(None, value.split(",")):
+                found.setdefault(check_dimension(dimension), []).append(None)
+        elif name not in others and value:
+            found.setdefault(check_dimension(name), []).append(value)
+        elif name not in others:
+            check_dimension(name)
+    return {name: tuple(dict.fromkeys(values)) for name, values in found.items()}
+
+
+def check_question(
+    *,
+    window: Window,
+    group_by: Sequence[str] = (),
+    filters: Mapping[str, Sequence[Value]] | None = None,
+    interval: str | None = None,
+    metrics: Sequence[str] = (),
+    order: str | None = None,
+    limit: int = 1000,
+) -> CostQuestion:
+    """A question from a reader's words, or a `BadQuestion` that names what would do."""
+    groups = tuple(dict.fromkeys(check_dimension(name) for name in group_by))
+    if len(groups) > _MAX_GROUPS:
+        raise BadQuestion(f"Group by at most {_MAX_GROUPS} dimensions.")
+    if interval and interval not in get_args(Interval):
+        raise BadQuestion(
+            f"There is no interval {interval[:40]!r}. Use one of {', '.join(get_args(Interval))}."
+        )
+    chosen = tuple(dict.fromkeys(metrics)) or DEFAULT_METRICS
+    for name in (*chosen, *([order] if order else [])):
+        if name not in METRICS:
+            raise BadQuestion(f"There is no metric {name[:60]!r}. Use one of {', '.join(METRICS)}.")
+    if not 1 <= limit <= MAX_ROWS:
+        raise BadQuestion(f"limit must be between 1 and {MAX_ROWS}.")
+    return CostQuestion(
+        window=window,
+        group_by=groups,
+        filters={check_dimension(name): tuple(values) for name, values in (filters or {}).items() if values},
+        interval=interval or None,  # type: ignore[arg-type]
+        metrics=chosen,
+        order=order or ("cost" if "cost" in chosen else chosen[0]),
+        limit=limit,
+    )

@@ -1,0 +1,196 @@
+"""Ingest: what one body brought becomes rows, all of it or none, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+import zstandard
+from sqlalchemy import Connection, Engine
+
+from core.pricing.price import Priced
+from core.request import Content, ContextSpan, RequestRecord
+from core.store.partitions import ensure_days
+from core.store.rows import day_of, first_as_sent, request_values, span_values
+from core.store.session import enter, transaction
+from core.store.tables import content, context_span, request
+
+_FILLED_BY_SERVER = {"project_id", "user_key", "state", "duplicate_of", "received_at", "xid"}
+REQUEST_COLUMNS = [c.name for c in request.columns if c.name not in _FILLED_BY_SERVER]
+SPAN_COLUMNS = [c.name for c in context_span.columns if c.name not in _FILLED_BY_SERVER]
+CONTENT_COLUMNS = [c.name for c in content.columns if c.name not in _FILLED_BY_SERVER]
+_JSON = {"tags", "usage_raw", "as_sent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one body brought for one project."""
+
+    project_id: int
+    requests: Sequence[tuple[RequestRecord, Priced]]
+    spans: Sequence[ContextSpan] = ()
+    contents: Sequence[Content] = ()
+
+    def __len__(self) -> int:
+        return len(self.requests) + len(self.spans)
+
+
+def append(engine: Engine, batches: Sequence[Batch]) -> int:
+    """Write the batches in one transaction and return how many rows are new.
+
+    When this returns the rows are committed; when it raises none of them is there. Rows that exist
+    already (same project, trace, span and start day) are left as they are.
+    """
+    ensure_days(engine, _days(batches))
+    with transaction(engine) as connection:
+        _stage(connection, batches)
+        return sum(_move(connection, project_id) for project_id in sorted({b.project_id for b in batches}))
+
+
+def _days(batches: Sequence[Batch]) -> set[date]:
+    return {day_of(record.started_ns) for b in batches for record, _ in b.requests} | {
+        day_of(span.started_ns) for b in batches for span in b.spans
+    }
+
+
+# Row security allows no COPY into its tables, so rows go through temporary ones.
+_STAGES = "; ".join(
+    f"CREATE TEMP TABLE stage_{table} ON COMMIT DELETE ROWS AS"
+    f" SELECT project_id, {', '.join(columns)}{extra} FROM {table} WITH NO DATA"
+    for table, columns, extra in (
+        ("request", REQUEST_COLUMNS, ", NULL::text AS user_name"),
+        ("context_span", SPAN_COLUMNS, ", NULL::text AS user_name"),
+        ("content", CONTENT_COLUMNS, ""),
+    )
+)
+
+
+def _stage(connection: Connection, batches: Sequence[Batch]) -> None:
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    if not connection.info.get("staged"):
+        driver.execute(_STAGES)
+        connection.info["staged"] = True
+    with driver.cursor() as cursor:
+        _copy(cursor, "stage_request", [*REQUEST_COLUMNS, "user_name"], _request_rows(batches))
+        _copy(cursor, "stage_context_span", [*SPAN_COLUMNS, "user_name"], _span_rows(batches))
+        _copy(cursor, "stage_content", CONTENT_COLUMNS, _content_rows(batches))
+
+
+def _copy(
+    cursor: psycopg.Cursor[Any], table: str, columns: list[str], rows: Iterable[tuple[Any, ...]]
+) -> None:
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        return
+    with cursor.copy(f"COPY {table} (project_id, {', '.join(columns)}) FROM STDIN") as copy:
+        copy.write_row(first)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _request_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
+    columns = [*REQUEST_COLUMNS, "user_name"]
+    for batch in batches:
+        for record, priced in batch.requests:
+            values = request_values(record) | price_values(priced)
+            values["as_sent"] = first_as_sent(record)
+            values["counted"] = not record.aggregate
+            yield (batch.project_id, *_cells(values, columns))
+
+
+def _span_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
+    columns = [*SPAN_COLUMNS, "user_name"]
+    for batch in batches:
+        for span in batch.spans:
+            yield (batch.project_id, *_cells(span_values(span), columns))
+
+
+def _content_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
+    compressor = zstandard.ZstdCompressor(level=1)
+    for batch in batches:
+        for item in batch.contents:
+            body = json.dumps({"input": item.input, "output": item.output}, ensure_ascii=False).encode()
+            yield (
+                batch.project_id,
+                day_of(item.started_ns),
+                item.trace_id,
+                item.span_id,
+                compressor.compress(body),
+            )
+
+
+def price_values(priced: Priced) -> dict[str, Any]:
+    """The columns that a price fills."""
+    return {
+        "price_version_id": priced.price_version_id,
+        "pricing_status": priced.status,
+        "pricing_reason": priced.reason,
+        "cost_pico": priced.cost_pico,
+        "list_pico": priced.list_pico,
+    }
+
+
+def _cells(values: dict[str, Any], columns: list[str]) -> Iterable[Any]:
+    for name in columns:
+        value = values[name]
+        yield json.dumps(value, ensure_ascii=False) if name in _JSON and value is not None else value
+
+
+_REQUEST_LIST = ", ".join(REQUEST_COLUMNS)
+_SPAN_LIST = ", ".join(SPAN_COLUMNS)
+_CONTENT_LIST = ", ".join(CONTENT_COLUMNS)
+
+_NAMES = """
+INSERT INTO user_name (project_id, name)
+SELECT DISTINCT s.project_id, s.user_name
+FROM (SELECT project_id, user_name FROM stage_request
+      UNION SELECT project_id, user_name FROM stage_context_span) s
+WHERE s.project_id = {project} AND s.user_name IS NOT NULL
+  AND NOT EXISTS (SELECT FROM user_name u WHERE u.project_id = {project} AND u.name = s.user_name)
+ORDER BY s.user_name
+ON CONFLICT DO NOTHING
+"""
+
+# Inserted rows are counted from RETURNING. A trace that got new rows is marked for the settle in the same
+# statement, so that a mark and its rows become visible together. Rows go in by id, so that two writers
+# with the same rows wait for each other instead of deadlocking.
+_MOVE = f"""
+WITH r AS (
+    INSERT INTO request (project_id, user_key, {_REQUEST_LIST})
+    SELECT s.project_id, u.key, {", ".join("s." + c for c in REQUEST_COLUMNS)}
+    FROM stage_request s
+    LEFT JOIN user_name u ON u.project_id = s.project_id AND u.name = s.user_name
+    WHERE s.project_id = {{project}} ORDER BY s.trace_id, s.span_id
+    ON CONFLICT DO NOTHING RETURNING trace_id, day
+), c AS (
+    INSERT INTO context_span (project_id, user_key, {_SPAN_LIST})
+    SELECT s.project_id, u.key, {", ".join("s." + c for c in SPAN_COLUMNS)}
+    FROM stage_context_span s
+    LEFT JOIN user_name u ON u.project_id = s.project_id AND u.name = s.user_name
+    WHERE s.project_id = {{project}} ORDER BY s.trace_id, s.span_id
+    ON CONFLICT DO NOTHING RETURNING trace_id, day
+), b AS (
+    INSERT INTO content (project_id, {_CONTENT_LIST})
+    SELECT project_id, {_CONTENT_LIST} FROM stage_content
+    WHERE project_id = {{project}} ORDER BY trace_id, span_id
+    ON CONFLICT DO NOTHING
+), m AS (
+    INSERT INTO unsettled (project_id, trace_id, day)
+    SELECT {{project}}, trace_id, min(day)
+    FROM (SELECT trace_id, day FROM r UNION ALL SELECT trace_id, day FROM c) AS fresh
+    GROUP BY trace_id
+)
+SELECT (SELECT count(*) FROM r) + (SELECT count(*) FROM c)
+"""
+
+
+def _move(connection: Connection, project_id: int) -> int:
+    """Stage → tables for one project; returns the number of rows that are new."""
+    enter(connection, project_id)
+    connection.exec_driver_sql(_NAMES.format(project=int(project_id)))
+    return int(connection.exec_driver_sql(_MOVE.format(project=int(project_id))).scalar_one())

@@ -1,0 +1,35 @@
+"""Day partitions of the hot tables: made ahead by the worker, and on demand for what is sent late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine
+
+from core.store.session import transaction
+
+_AHEAD = 7
+_known: WeakKeyDictionary[Engine, set[date]] = WeakKeyDictionary()
+
+
+def ensure_days(engine: Engine, days: Iterable[date]) -> None:
+    """See to it that the partitions of these days exist; a day known to exist costs nothing.
+
+    In a transaction of its own: a day noted as known must not vanish with somebody's rollback.
+    """
+    known = _known.setdefault(engine, set())
+    missing = sorted(set(days) - known)
+    if not missing:
+        return
+    with transaction(engine) as connection:
+        for day in missing:
+            connection.exec_driver_sql(f"SELECT tripoint_ensure_day('{day.isoformat()}')")
+    known.update(missing)
+
+
+def make_ahead(engine: Engine, today: date) -> None:
+    """The partitions from yesterday to a week ahead, so that no request has to wait for one."""
+    _known.pop(engine, None)
+    ensure_days(engine, [today + timedelta(days=n) for n in range(-1, _AHEAD + 1)])

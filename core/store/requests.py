@@ -1,0 +1,160 @@
+"""Requests and traces as readers look them up."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import zstandard
+from sqlalchemy import Connection, Row, Select, select, text, tuple_
+
+from core.errors import BadQuestion, NotFound
+from core.ledger import LedgerRequest, Page, Trace, is_hex
+from core.question import Value
+from core.request import Content
+from core.store.lens import conditions, dimension, with_users
+from core.store.rows import nanoseconds, record_of, span_of
+from core.store.tables import content, context_span, request, user_name
+from core.window import Window
+
+_R = request.c
+_CONTENT_MAX = 64 * 1024 * 1024
+# A trace's page shows so many spans at most; it says so where there are more.
+TRACE_SPANS_MAX = 2000
+
+
+def find_requests(
+    connection: Connection,
+    window: Window,
+    filters: Mapping[str, Sequence[Value]],
+    *,
+    trace_id: str | None = None,
+    counted_only: bool = True,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page:
+    """The requests of the entered project that pass, newest first."""
+    statement = _select().where(*conditions(window, filters))
+    if counted_only:
+        statement = statement.where(_R.counted)
+    if trace_id is not None:
+        statement = statement.where(_R.trace_id == trace_id)
+    if cursor:
+        statement = statement.where(tuple_(_R.started_at, _R.trace_id, _R.span_id) < tuple_(*_decode(cursor)))
+    statement = statement.order_by(_R.started_at.desc(), _R.trace_id.desc(), _R.span_id.desc()).limit(
+        limit + 1
+    )
+    rows = connection.execute(statement).all()
+    return Page(
+        [_ledger(row) for row in rows[:limit]], _encode(rows[limit - 1]) if len(rows) > limit else None
+    )
+
+
+def one_request(connection: Connection, trace_id: str, span_id: str) -> LedgerRequest:
+    """One request of the entered project."""
+    row = connection.execute(
+        _select().where(_R.trace_id == trace_id, _R.span_id == span_id).limit(1)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such request in this project.")
+    return _ledger(row)
+
+
+def one_trace(connection: Connection, trace_id: str) -> Trace:
+    """Everything of one trace of the entered project, in order of time; up to `TRACE_SPANS_MAX` of each kind."""
+    requests = connection.execute(
+        _select().where(_R.trace_id == trace_id).order_by(_R.started_at, _R.span_id).limit(TRACE_SPANS_MAX)
+    ).all()
+    spans = connection.execute(
+        select(context_span, user_name.c.name.label("user_name"))
+        .outerjoin(user_name, user_name.c.key == context_span.c.user_key)
+        .where(context_span.c.trace_id == trace_id)
+        .order_by(context_span.c.started_at, context_span.c.span_id)
+        .limit(TRACE_SPANS_MAX)
+    ).all()
+    if not requests and not spans:
+        raise NotFound("There is no such trace in this project.")
+    return Trace(
+        trace_id=trace_id,
+        requests=[_ledger(row) for row in requests],
+        spans=[span_of(row._mapping) for row in spans],
+        contents=_contents(
+            connection, trace_id, {(row.trace_id, row.span_id): row.started_at for row in requests}
+        ),
+    )
+
+
+def _contents(
+    connection: Connection, trace_id: str, starts: Mapping[tuple[str, str], datetime]
+) -> list[Content]:
+    rows = connection.execute(
+        select(content).where(content.c.trace_id == trace_id).limit(TRACE_SPANS_MAX)
+    ).all()
+    found = []
+    for row in rows:
+        body = json.loads(zstandard.ZstdDecompressor().decompress(row.body, max_output_size=_CONTENT_MAX))
+        started = starts.get((row.trace_id, row.span_id))
+        found.append(
+            Content(
+                row.trace_id,
+                row.span_id,
+                nanoseconds(started) if started else 0,
+                input=body.get("input"),
+                output=body.get("output"),
+            )
+        )
+    return found
+
+
+def values_of(connection: Connection, name: str, window: Window, limit: int = 50) -> list[str]:
+    """A dimension's most frequent values in the window, for a filter's choices."""
+    column = dimension(name).label("value")
+    statement = (
+        select(column)
+        .select_from(with_users([name]))
+        .where(_R.counted, *conditions(window, {}))
+        .group_by(column)
+        .order_by(text("count(*) DESC"), column)
+        .limit(limit)
+    )
+    return [row.value for row in connection.execute(statement) if row.value is not None]
+
+
+def _select() -> Select[Any]:
+    return select(request, user_name.c.name.label("user_name")).outerjoin(
+        user_name, user_name.c.key == _R.user_key
+    )
+
+
+def _ledger(row: Row[Any]) -> LedgerRequest:
+    return LedgerRequest(
+        record=record_of(row._mapping),
+        state=row.state,
+        counted=row.counted,
+        duplicate_of=row.duplicate_of,
+        price_version_id=row.price_version_id,
+        pricing_status=row.pricing_status,
+        pricing_reason=row.pricing_reason,
+        cost_pico=row.cost_pico,
+        list_pico=row.list_pico,
+        received_at=row.received_at,
+    )
+
+
+def _encode(row: Row[Any]) -> str:
+    plain = json.dumps([row.started_at.isoformat(), row.trace_id, row.span_id])
+    return base64.urlsafe_b64encode(plain.encode()).decode()
+
+
+def _decode(cursor: str) -> tuple[datetime, str, str]:
+    try:
+        started_at, trace_id, span_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if is_hex(trace_id, 32) and is_hex(span_id, 16):
+            return datetime.fromisoformat(started_at), trace_id, span_id
+    except (ValueError, TypeError, binascii.Error, UnicodeError):
+        pass
+    raise BadQuestion("This cursor is not one that a page of requests gave. Start again without it.")

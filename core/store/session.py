@@ -1,0 +1,106 @@
+"""Connections and tenancy.
+
+Every statement of the application runs under the role `tripoint_app`, which owns nothing, inside a
+transaction that named its project; row-level security does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from core.errors import SetupError, Unavailable
+
+APP_ROLE = "tripoint_app"
+
+
+def open_engine(
+    url: str,
+    *,
+    role: str | None = APP_ROLE,
+    pool_size: int = 5,
+    statement_timeout_s: int = 60,
+) -> Engine:
+    """An engine for `url` (`postgresql://…`); nothing is connected before the first use.
+
+    `role=None` keeps the login's own rights, for migrations and for making projects.
+    """
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    engine = create_engine(
+        parsed, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, pool_recycle=1800
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
+        # One round trip; a session of PgBouncer in transaction mode would forget these, hence its
+        # warning in docs/servers.md.
+        statements = [
+            "SET TIME ZONE 'UTC'",
+            f"SET statement_timeout = '{statement_timeout_s}s'",
+            "SET idle_in_transaction_session_timeout = '60s'",
+        ]
+        if role:
+            statements.append(f"SET ROLE {role}")
+        connection.execute("; ".join(statements))
+        connection.commit()
+
+    return engine
+
+
+def enter(connection: Connection, project_id: int) -> None:
+    """Make the rest of this transaction see one project and no other."""
+    # A literal, not a bound parameter: SET takes none, and set_config() is not propagated by clusters.
+    connection.exec_driver_sql(f"SET LOCAL app.project = '{int(project_id)}'")
+
+
+@contextmanager
+def tenant(engine: Engine, project_id: int) -> Iterator[Connection]:
+    """One transaction inside one project."""
+    with transaction(engine) as connection:
+        enter(connection, project_id)
+        yield connection
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction; a database that cannot be reached is `Unavailable`."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except OperationalError as error:
+        raise Unavailable(f"The database cannot be used just now: {_first_line(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable(f"The database went away: {_first_line(error)}") from error
+        raise
+
+
+def project_ids(engine: Engine) -> list[int]:
+    """Every project's id, for the workers; ids tell nothing of a tenant."""
+    with transaction(engine) as connection:
+        return list(connection.exec_driver_sql("SELECT tripoint_project_ids()").scalars())
+
+
+def check(engine: Engine) -> str:
+    """The server's version, or a SetupError that says what is wrong."""
+    try:
+        with engine.connect() as connection:
+            version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+            number = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+    except OperationalError as error:
+        raise SetupError(
+            f"PostgreSQL cannot be reached at {engine.url.render_as_string(hide_password=True)}:"
+            f" {_first_line(error)}. Check TRIPOINT_DATABASE_URL."
+        ) from error
+    if number < 150000:
+        raise SetupError(f"PostgreSQL {version} is too old: Tripoint needs 15 or newer.")
+    return str(version)
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__

@@ -1,0 +1,213 @@
+"""The settle's side of the ledger: which traces wait, what belongs to them, what came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, text
+
+from core.pricing.price import Priced
+from core.request import ContextSpan, RequestRecord
+from core.settle import Settled
+from core.store.intake import price_values
+from core.store.rows import as_sent, record_of, request_values, sent_record, span_of
+from core.store.tables import request
+
+# Spans of one trace, and two spans of one call, are looked for this many days around each other.
+_REACH = timedelta(days=2)
+_LOCK_CLASS = 7_404_512
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Traces that wait to be settled: the marks to remove, the traces, the days they touch."""
+
+    marks: tuple[int, ...]
+    traces: frozenset[str]
+    first_day: date
+    last_day: date
+
+    def days(self) -> dict[str, date]:
+        return {"first": self.first_day - _REACH, "last": self.last_day + _REACH}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A request as it was sent, and as its row stands now."""
+
+    sent: RequestRecord
+    now: RequestRecord
+    state: str
+    counted: bool
+    duplicate_of: str | None
+
+
+def lock(connection: Connection, project_id: int) -> bool:
+    """True where no other worker settles this project; held to the end of the transaction."""
+    statement = f"SELECT pg_try_advisory_xact_lock({_LOCK_CLASS}, {int(project_id)})"
+    return bool(connection.exec_driver_sql(statement).scalar_one())
+
+
+def waiting(
+    connection: Connection, quiet_before: datetime, waited_before: datetime, limit: int
+) -> Waiting | None:
+    """Up to `limit` traces of the entered project whose last spans came before `quiet_before`, or that have
+    waited since `waited_before` however busy they are; None where nothing waits."""
+    rows = connection.execute(
+        text("""
+            SELECT trace_id, array_agg(id) AS marks, min(day) AS first, max(day) AS last FROM unsettled
+            GROUP BY trace_id
+            HAVING max(received_at) <= :quiet OR min(received_at) <= :waited
+            ORDER BY min(id) LIMIT :limit
+        """),
+        {"quiet": quiet_before, "waited": waited_before, "limit": limit},
+    ).all()
+    if not rows:
+        return None
+    return Waiting(
+        marks=tuple(mark for row in rows for mark in row.marks),
+        traces=frozenset(row.trace_id for row in rows),
+        first_day=min(row.first for row in rows),
+        last_day=max(row.last for row in rows),
+    )
+
+
+def with_twins(connection: Connection, found: Waiting) -> frozenset[str]:
+    """The waiting traces, and those reached from them over spans of one call: a trace is only settled together
+    with everything that may count in its place."""
+    traces, fresh = found.traces, found.traces
+    while fresh:
+        wanted = {"traces": sorted(fresh), **found.days()}
+        rows = [*connection.execute(_TWINS, wanted), *connection.execute(_FAILED_TWINS, wanted)]
+        fresh = frozenset(row.trace_id for row in rows) - traces
+        traces |= fresh
+    return traces
+
+
+# The start is bounded on both sides so that an index range answers, even for a mock whose ids never change.
+_TWINS = text("""
+    SELECT DISTINCT twin.trace_id FROM request own
+    JOIN request twin ON twin.project_id = own.project_id AND twin.response_id = own.response_id
+        AND twin.started_at BETWEEN own.started_at - interval '1 hour'
+            AND own.started_at + own.duration_us * interval '1 microsecond'
+        AND twin.started_at + twin.duration_us * interval '1 microsecond' >= own.started_at
+        AND twin.day BETWEEN :first AND :last
+    WHERE own.trace_id = ANY(:traces) AND own.day BETWEEN :first AND :last AND own.response_id IS NOT NULL
+""")
+
+
+def load(
+    connection: Connection, traces: Iterable[str], found: Waiting
+) -> tuple[list[Stored], list[ContextSpan]]:
+    """Everything that the ledger holds of these traces."""
+    wanted = {"traces": sorted(traces), **found.days()}
+    requests = [
+        Stored(sent_record(row), record_of(row), row["state"], row["counted"], row["duplicate_of"])
+        for row in connection.execute(_LOAD_REQUESTS, wanted).mappings()
+    ]
+    spans = [span_of(row) for row in connection.execute(_LOAD_SPANS, wanted).mappings()]
+    return requests, spans
+
+
+_LOAD_REQUESTS = text("""
+    SELECT r.*, u.name AS user_name FROM request r LEFT JOIN user_name u ON u.key = r.user_key
+    WHERE r.trace_id = ANY(:traces) AND r.day BETWEEN :first AND :last
+""")
+_LOAD_SPANS = text("""
+    SELECT s.*, u.name AS user_name FROM context_span s LEFT JOIN user_name u ON u.key = s.user_key
+    WHERE s.trace_id = ANY(:traces) AND s.day BETWEEN :first AND :last
+""")
+
+
+# A refused call has no response id; the provider's own span of it lies inside the instrumentation's.
+_FAILED_TWINS = text("""
+    SELECT DISTINCT twin.trace_id FROM request own
+    JOIN request twin ON twin.project_id = own.project_id AND twin.native <> own.native
+        AND twin.status = 'error' AND twin.response_id IS NULL
+        AND twin.started_at BETWEEN own.started_at - interval '1 hour'
+            AND own.started_at + own.duration_us * interval '1 microsecond'
+        AND twin.started_at + twin.duration_us * interval '1 microsecond' >= own.started_at
+        AND twin.service IS NOT DISTINCT FROM own.service
+        AND twin.day BETWEEN :first AND :last
+    WHERE own.trace_id = ANY(:traces) AND own.day BETWEEN :first AND :last
+        AND own.status = 'error' AND own.response_id IS NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a row shall say from now on."""
+
+    sent: RequestRecord
+    settled: Settled
+    priced: Priced
+
+
+def duplicate_of(settled: Settled) -> str | None:
+    """How a row names the request that is counted in its place."""
+    return "-".join(settled.duplicate_of) if settled.duplicate_of else None
+
+
+def write(connection: Connection, changes: Sequence[Change]) -> None:
+    """Rewrite the rows that the settle changed."""
+    if not changes:
+        return
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    with driver.cursor() as cursor:
+        cursor.execute(_STAGE)
+        with cursor.copy(f"COPY stage_settle ({', '.join(_COPIED)}) FROM STDIN") as copy:
+            for change in changes:
+                copy.write_row(list(_cells(change)))
+        cursor.execute(_NEW_NAMES)
+        cursor.execute(_UPDATE)
+
+
+def finish(connection: Connection, found: Waiting) -> None:
+    """Mark the traces that waited as settled and take their marks away."""
+    connection.execute(
+        text("""
+            UPDATE request SET state = 'settled', xid = pg_current_xact_id()
+            WHERE trace_id = ANY(:traces) AND day BETWEEN :first AND :last AND state = 'provisional'
+        """),
+        {"traces": sorted(found.traces), **found.days()},
+    )
+    connection.execute(text("DELETE FROM unsettled WHERE id = ANY(:marks)"), {"marks": list(found.marks)})
+
+
+_KEPT = {"project_id", "day", "trace_id", "span_id", "started_at", "received_at", "xid", "state", "user_key"}
+_SET = [c.name for c in request.columns if c.name not in _KEPT]
+_JSON = {"tags", "usage_raw", "as_sent"}
+_COPIED = ["day", "trace_id", "span_id", "user_name", *_SET]
+_STAGE = (
+    "CREATE TEMP TABLE IF NOT EXISTS stage_settle ON COMMIT DELETE ROWS AS"
+    f" SELECT day, trace_id, span_id, NULL::text AS user_name, {', '.join(_SET)} FROM request WITH NO DATA"
+)
+_TENANT = "nullif(current_setting('app.project', true), '')::integer"
+_NEW_NAMES = f"""
+INSERT INTO user_name (project_id, name)
+SELECT DISTINCT {_TENANT}, s.user_name FROM stage_settle s WHERE s.user_name IS NOT NULL
+ON CONFLICT DO NOTHING
+"""
+_UPDATE = f"""
+UPDATE request r SET {", ".join(f"{c} = s.{c}" for c in _SET)}, user_key = u.key, xid = pg_current_xact_id()
+FROM stage_settle s LEFT JOIN user_name u ON u.name = s.user_name
+WHERE r.project_id = {_TENANT} AND r.day = s.day AND r.trace_id = s.trace_id AND r.span_id = s.span_id
+"""
+
+
+def _cells(change: Change) -> Iterable[Any]:
+    values: Mapping[str, Any] = {
+        **request_values(change.settled.record),
+        **price_values(change.priced),
+        "as_sent": as_sent(change.sent, change.settled.record),
+        "counted": change.settled.counted,
+        "duplicate_of": duplicate_of(change.settled),
+    }
+    for name in _COPIED:
+        value = values[name]
+        yield json.dumps(value, ensure_ascii=False) if name in _JSON and value is not None else value

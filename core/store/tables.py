@@ -1,0 +1,268 @@
+"""The ledger's tables. `migrations/` builds them; a test holds the two together.
+
+`request`, `context_span` and `content` are partitioned by `day` (UTC day of the start), because a unique
+key on a partitioned table must contain the partition key. Each row keeps the transaction that last wrote
+it (`xid`): a reader's mark is the oldest transaction still in flight, never a sequence.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import UserDefinedType
+
+
+class Xid8(UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "xid8"
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    }
+)
+
+INSTANT = DateTime(timezone=True)
+NOW = text("now()")
+XID = text("pg_current_xact_id()")
+
+project = Table(
+    "project",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", INSTANT, nullable=False, server_default=NOW),
+)
+
+# One table for whatever opens a door: keys of programs, sign-in tokens used once, browser sessions.
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("project_id", Integer, ForeignKey("project.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("name", Text, nullable=False, server_default=text("''")),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("hint", Text, nullable=False),
+    Column("created_at", INSTANT, nullable=False, server_default=NOW),
+    Column("expires_at", INSTANT),
+    Column("revoked_at", INSTANT),
+    Column("last_used_at", INSTANT),
+    Index(None, "project_id"),
+)
+
+# The only place that holds a user's name: rows carry the key, so erasing a person is one delete here.
+user_name = Table(
+    "user_name",
+    metadata,
+    Column("key", BigInteger, Identity(), primary_key=True),
+    Column("project_id", Integer, ForeignKey("project.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("project_id", "name"),
+)
+
+price_version = Table(
+    "price_version",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("project_id", Integer, ForeignKey("project.id", ondelete="CASCADE")),
+    Column("digest", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("layer", Text, nullable=False),
+    Column("valid_from", INSTANT),
+    Column("valid_to", INSTANT),
+    Column("source", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("recorded_at", INSTANT, nullable=False),
+    UniqueConstraint("digest", "recorded_at"),
+    Index(None, "provider", "model"),
+)
+
+# How model names lead to prices: one immutable row for each import that brought something new.
+price_matching = Table(
+    "price_matching",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("recorded_at", INSTANT, nullable=False, server_default=NOW),
+)
+
+
+def _context_columns() -> list[Column[object]]:
+    """Whose span it was and how it was routed."""
+    return [
+        Column("feature", Text),
+        Column("user_key", BigInteger),
+        Column("session", Text),
+        Column("tenant", Text),
+        Column("plan", Text),
+        Column("tier", Text),
+        Column("router", Text),
+        Column("router_version", Text),
+        Column("route_score", Double),
+        Column("route_reason", Text),
+        Column("cascade_id", Text),
+        Column("cascade_step", Integer),
+        Column("escalated_from", Text),
+        Column("fallback_from", Text),
+        Column("tags", JSONB),
+    ]
+
+
+request = Table(
+    "request",
+    metadata,
+    Column("project_id", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("span_id", Text, nullable=False),
+    Column("parent_span_id", Text),
+    Column("started_at", INSTANT, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("ttft_us", BigInteger),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_version", Text, nullable=False),
+    Column("native", Boolean, nullable=False),
+    Column("aggregate", Boolean, nullable=False),
+    Column("response_id", Text),
+    Column("service", Text),
+    Column("environment", Text),
+    Column("release", Text),
+    *_context_columns(),
+    Column("provider", Text),
+    Column("request_model", Text),
+    Column("response_model", Text),
+    Column("operation", Text),
+    Column("service_tier", Text),
+    Column("batch", Boolean, nullable=False),
+    Column("region", Text),
+    Column("server_address", Text),
+    Column("cache", Text),
+    Column("cache_similarity", Double),
+    Column("uncached_input", BigInteger),
+    Column("cache_read", BigInteger),
+    Column("cache_write_5m", BigInteger),
+    Column("cache_write_1h", BigInteger),
+    Column("visible_output", BigInteger),
+    Column("reasoning", BigInteger),
+    Column("usage_reading", Text),
+    Column("usage_raw", JSONB),
+    Column("streaming", Boolean),
+    Column("attempt", Integer),
+    Column("retries", Integer),
+    Column("status", Text, nullable=False),
+    Column("error_type", Text),
+    Column("http_status", SmallInteger),
+    Column("finish_reason", Text),
+    Column("price_version_id", BigInteger),
+    Column("pricing_status", Text, nullable=False),
+    Column("pricing_reason", Text),
+    Column("cost_pico", BigInteger),
+    Column("list_pico", BigInteger),
+    Column("cost_reported_pico", BigInteger),
+    # What the settle changed: the fields as they were sent, so that settling again starts from the wire.
+    Column("as_sent", JSONB),
+    Column("state", Text, nullable=False, server_default=text("'provisional'")),
+    Column("counted", Boolean, nullable=False),
+    Column("duplicate_of", Text),
+    Column("received_at", INSTANT, nullable=False, server_default=NOW),
+    Column("xid", Xid8, nullable=False, server_default=XID),
+    UniqueConstraint("project_id", "trace_id", "span_id", "day"),
+    Index(None, "project_id", "started_at"),
+    Index(
+        "request_project_id_response_id_started_at_idx",
+        "project_id",
+        "response_id",
+        "started_at",
+        postgresql_where=text("response_id IS NOT NULL"),
+    ),
+    Index(
+        "request_failed_idx",
+        "project_id",
+        "started_at",
+        postgresql_where=text("status = 'error' AND response_id IS NULL"),
+    ),
+    postgresql_partition_by="RANGE (day)",
+)
+
+context_span = Table(
+    "context_span",
+    metadata,
+    Column("project_id", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("span_id", Text, nullable=False),
+    Column("parent_span_id", Text),
+    Column("started_at", INSTANT, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("service", Text),
+    Column("status", Text, nullable=False),
+    Column("error_type", Text),
+    Column("feature_hint", Text),
+    *_context_columns(),
+    Column("received_at", INSTANT, nullable=False, server_default=NOW),
+    Column("xid", Xid8, nullable=False, server_default=XID),
+    UniqueConstraint("project_id", "trace_id", "span_id", "day"),
+    postgresql_partition_by="RANGE (day)",
+)
+
+# What was asked and answered, zstd-compressed JSON; apart from the numbers, with its own retention.
+content = Table(
+    "content",
+    metadata,
+    Column("project_id", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("span_id", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("project_id", "trace_id", "span_id", "day"),
+    postgresql_partition_by="RANGE (day)",
+)
+
+# A trace that received spans and waits to be settled; one row a trace and batch, removed by the settle.
+unsettled = Table(
+    "unsettled",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("project_id", Integer, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("received_at", INSTANT, nullable=False, server_default=NOW),
+    Index(None, "project_id", "received_at"),
+)
+
+PARTITIONED = (request, context_span, content)

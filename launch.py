@@ -1,0 +1,237 @@
+"""How the processes start: all together under the supervisor, or one by one on servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import webbrowser
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, text
+
+from api.routes import check_role
+from core.access import Role, hash_key, new_key
+from core.errors import BadQuestion, NotFound, SetupError
+from core.store import keys
+from core.store import migrate as schema
+from core.store.session import check, open_engine, tenant, transaction
+from settings import Settings
+
+if TYPE_CHECKING:
+    from supervisor.child import Command
+
+_ROOT = Path(__file__).resolve().parent
+_SIGN_IN = timedelta(hours=1)
+_FIRST_KEYS: tuple[Role, ...] = ("ingest", "read", "admin")
+ROOMS = ("collector", "api", "web")
+
+
+def migrate(owner_url: str) -> None:
+    """Tables to their newest form, the catalogue's prices into the ledger."""
+    from billing.price_import import import_catalogue
+
+    engine = open_engine(owner_url, role=None, pool_size=1, statement_timeout_s=3600)
+    try:
+        check(engine)
+        schema.upgrade(engine)
+        import_catalogue(engine, datetime.now(UTC))
+    finally:
+        engine.dispose()
+
+
+def up(settings: Settings, say: Callable[[str], None], browser: bool) -> int:
+    """Everything on this machine until a signal; returns the exit code."""
+    from supervisor.port import check_port
+    from supervisor.up import Supervisor
+
+    check_port(settings.host, settings.port)
+    if settings.grpc_port:
+        check_port(settings.host, settings.grpc_port, "--grpc-port")
+    supervisor = Supervisor(
+        settings.data, database_url=settings.database_url, broker_url=settings.broker_url, tell=say
+    )
+    with supervisor:
+        stores = supervisor.start_stores(migrate)
+        environment = _environment(settings, supervisor.data, stores.app_url, stores.broker_url)
+        supervisor.start(_python_children(settings, environment), url=base_url(settings))
+        ready = _ready(settings, supervisor.data, stores.owner_url, supervisor.pids)
+        say(f"Ready. Dashboard (this link signs you in once): {ready['dashboard']}")
+        print(json.dumps(ready), flush=True)
+        if browser and sys.stdout.isatty() and os.environ.get("DISPLAY"):
+            webbrowser.open(str(ready["dashboard"]))
+        if words := supervisor.run_until_signal():
+            print(f"tripoint: {words}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _environment(settings: Settings, data: Path, database_url: str, broker_url: str) -> dict[str, str]:
+    return {
+        "TRIPOINT_DATA": str(data),
+        "TRIPOINT_DATABASE_URL": database_url,
+        "TRIPOINT_BROKER_URL": broker_url,
+        "TRIPOINT_HOST": settings.host,
+        "TRIPOINT_PORT": str(settings.port),
+        "TRIPOINT_GRPC_PORT": str(settings.grpc_port),
+    }
+
+
+def _python_children(settings: Settings, environment: dict[str, str]) -> list[Command]:
+    from supervisor.child import Command
+    from supervisor.port import answers
+
+    python = [sys.executable, "-m", "cli"]
+    return [
+        Command(
+            "server", [*python, "serve"], environment, answers(f"{base_url(settings)}/readyz"), cwd=_ROOT
+        ),
+        Command("worker", [*python, "work"], environment, cwd=_ROOT),
+    ]
+
+
+def _ready(settings: Settings, data: Path, owner_url: str, pids: dict[str, int]) -> dict[str, object]:
+    """What the line of JSON says."""
+    engine = open_engine(owner_url, role=None, pool_size=1)
+    try:
+        with transaction(engine) as connection:
+            project = keys.create_project(connection, "default")
+        made = {f"{role}_key": _kept_key(engine, project, role, data / "secrets") for role in _FIRST_KEYS}
+        dashboard = sign_in_url(settings, engine, project)
+    finally:
+        engine.dispose()
+    return {
+        "url": base_url(settings),
+        **made,
+        "database_url": owner_url,
+        "pids": pids,
+        "dashboard": dashboard,
+    }
+
+
+def _kept_key(engine: Engine, project: int, role: Role, folder: Path) -> str:
+    """The key in the data folder where it still opens; else a new one, kept there."""
+    file = folder / f"{role}.key"
+    if file.exists():
+        secret = file.read_text().strip()
+        with transaction(engine) as connection:
+            # The owner of an outside database may be held by row security; the hash opens its own row.
+            connection.exec_driver_sql(f"SET LOCAL app.project = '{project}'")
+            row = connection.execute(
+                text("SELECT revoked_at FROM api_key WHERE hash = :hash AND project_id = :project"),
+                {"hash": hash_key(secret), "project": project},
+            ).one_or_none()
+        if row is not None and row.revoked_at is None:
+            return secret
+    secret = make_key(engine, project, role, "made by tripoint up")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(file, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        out.write(secret + "\n")
+    return secret
+
+
+def make_key(
+    engine: Engine, project: int, role: str, name: str = "", expires_at: datetime | None = None
+) -> str:
+    """A new key's secret."""
+    checked = check_role(role)
+    secret = new_key(checked, os.urandom(32))
+    with tenant(_as_application(engine), project) as connection:
+        keys.add_key(connection, project, secret, checked, name=name, expires_at=expires_at)
+    return secret
+
+
+def sign_in_url(settings: Settings, engine: Engine, project: int) -> str:
+    """The dashboard's address with a token that works once within the hour."""
+    token = new_key("admin", os.urandom(32))
+    with tenant(_as_application(engine), project) as connection:
+        keys.add_key(
+            connection, project, token, "admin", kind="sign_in", expires_at=datetime.now(UTC) + _SIGN_IN
+        )
+    return f"{base_url(settings)}/sign-in?token={token}"
+
+
+def _as_application(engine: Engine) -> Engine:
+    """The same login under the application's role, which row security knows."""
+    return open_engine(engine.url.render_as_string(hide_password=False), pool_size=1)
+
+
+def project_id(engine: Engine, name: str) -> int:
+    """A project's id by its name."""
+    with transaction(engine) as connection:
+        found = {known: number for number, known in keys.projects(connection)}
+    if name not in found:
+        raise NotFound(f"There is no project {name!r}. `tripoint project list` shows them.")
+    return found[name]
+
+
+def base_url(settings: Settings) -> str:
+    """Where this server answers, as a person on this machine writes it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return f"http://{host}:{settings.port}"
+
+
+def serve(settings: Settings, rooms: tuple[str, ...], workers: int) -> None:
+    """The server process, until a signal."""
+    import uvicorn
+
+    from log import configure
+
+    unknown = [room for room in rooms if room not in ROOMS]
+    if unknown:
+        raise BadQuestion(f"There is no room {unknown[0]!r} to serve. Use {', '.join(ROOMS)}.")
+    if workers > 1 and settings.grpc_port:
+        raise SetupError("gRPC needs one process: set TRIPOINT_GRPC_PORT=0 to serve with several workers.")
+    _die_with_supervisor(kill_after_s=8)
+    configure(settings.log_level)
+    os.environ["TRIPOINT_ROOMS"] = ",".join(rooms or ROOMS)
+    for name in ("host", "port", "grpc_port"):
+        os.environ[f"TRIPOINT_{name.upper()}"] = str(getattr(settings, name))
+    uvicorn.run(
+        "asgi:from_environment",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=4,
+        timeout_keep_alive=75,
+    )
+
+
+def work(settings: Settings, concurrency: int) -> None:
+    """The worker process with its beat, until a signal."""
+    from log import configure
+
+    _die_with_supervisor(kill_after_s=8)
+    configure(settings.log_level)
+    import worker
+
+    worker.app.worker_main(
+        [
+            "worker",
+            "--beat",
+            f"--concurrency={concurrency}",
+            "--without-gossip",
+            "--without-mingle",
+            f"--loglevel={settings.log_level.upper()}",
+            f"--schedule={settings.data / 'beat-schedule'}",
+        ]
+    )
+
+
+def _die_with_supervisor(kill_after_s: float) -> None:
+    """A process that the supervisor started must not outlive it; one started by hand has no such parent."""
+    from supervisor.child import die_with_parent
+    from supervisor.leftovers import MARK
+
+    if MARK in os.environ:
+        die_with_parent(signal.SIGTERM, kill_after_s=kill_after_s)

@@ -1,0 +1,1 @@
+"""Alembic: the ledger from zero. Versions never import live code."""

@@ -1,0 +1,60 @@
+"""The settings of every process: `TRIPOINT_*` in the environment. `tripoint doctor` explains them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Each field is the variable `TRIPOINT_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIPOINT_", extra="ignore")
+
+    data: Path = Field(Path(".tripoint"), description="folder for the embedded database, broker and logs")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(4318, ge=1, le=65535, description="port of OTLP/HTTP, the API and the pages")
+    grpc_port: int = Field(4317, ge=0, le=65535, description="port of OTLP/gRPC; 0 turns it off")
+    database_url: str | None = Field(
+        None, description="PostgreSQL 15 or newer (postgresql://…); without it an embedded one is started"
+    )
+    owner_database_url: str | None = Field(
+        None,
+        description="login that owns the tables, for migrations; default: the one of TRIPOINT_DATABASE_URL",
+    )
+    broker_url: str | None = Field(
+        None,
+        description="Redis, Valkey or RabbitMQ (redis://…, amqp://…); without it an embedded one is started",
+    )
+    body_max_bytes: int = Field(
+        64 * MEBIBYTE, ge=1024, description="largest OTLP body, before and after decompression"
+    )
+    queue_max_bytes: int = Field(
+        128 * MEBIBYTE,
+        ge=1024,
+        description="bodies in work at one time; more are answered 503 with Retry-After",
+    )
+    past_days: int = Field(
+        1500, ge=1, le=3900, description="spans that started longer ago are rejected as a wrong clock"
+    )
+    future_hours: int = Field(
+        24, ge=0, le=720, description="spans that start later are rejected as a wrong clock"
+    )
+    quiet_seconds: float = Field(5, ge=0, description="a trace is settled when nothing came for this long")
+    settle_after_seconds: float = Field(
+        300, ge=1, description="a busy trace is settled after this long at the latest"
+    )
+    store_content: bool = Field(
+        True, description="keep prompts and answers (compressed, apart from the numbers)"
+    )
+    secure_cookies: bool = Field(
+        False, description="mark cookies Secure: set it where pages are served over https"
+    )
+    log_level: str = Field("info", description="debug, info, warning or error")
+
+    def owner_url(self) -> str | None:
+        return self.owner_database_url or self.database_url

@@ -1,0 +1,114 @@
+"""The state of a page lives in its address: everything chosen can be bookmarked and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from urllib.parse import urlencode
+
+from core.errors import BadQuestion
+from core.question import CostQuestion, Value, check_question, parse_filters
+from core.window import Window, last_days, parse_instant
+
+PERIODS: Mapping[str, str] = {
+    "1": "Today",
+    "7": "7 days",
+    "14": "14 days",
+    "30": "30 days",
+    "90": "90 days",
+    "all": "All time",
+}
+_OWN = {"group_by", "interval", "last", "from", "to", "order", "cursor"}
+_DEFAULT_LAST = "30"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a page of questions was asked: window, grouping, filters."""
+
+    last: str = _DEFAULT_LAST
+    start: str = ""
+    end: str = ""
+    group_by: tuple[str, ...] = ()
+    interval: str = ""
+    order: str = ""
+    cursor: str = ""
+    filters: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    def window(self, now: datetime) -> Window:
+        """The window in UTC; two explicit times win over the period."""
+        if self.start or self.end:
+            return Window(parse_instant(self.start, "from"), parse_instant(self.end, "to"))
+        return Window() if self.last == "all" else last_days(now, int(self.last))
+
+    def question(self, now: datetime, metrics: Sequence[str], limit: int) -> CostQuestion:
+        """The question that this address asks."""
+        return check_question(
+            window=self.window(now),
+            group_by=self.group_by,
+            filters=self.filters,
+            interval=self.interval or None,
+            metrics=metrics,
+            order=self.order or None,
+            limit=limit,
+        )
+
+    def query(self) -> str:
+        """The address as a query string."""
+        pairs: list[tuple[str, str]] = []
+        if self.start or self.end:
+            pairs += [("from", self.start), ("to", self.end)]
+        elif self.last != _DEFAULT_LAST:
+            pairs.append(("last", self.last))
+        if self.group_by:
+            pairs.append(("group_by", ",".join(self.group_by)))
+        pairs += [
+            (name, value) for name, value in (("interval", self.interval), ("order", self.order)) if value
+        ]
+        pairs += self.filter_pairs()
+        if self.cursor:
+            pairs.append(("cursor", self.cursor))
+        return urlencode([pair for pair in pairs if pair[1]])
+
+    def filter_pairs(self) -> list[tuple[str, str]]:
+        """The filters as query parameters."""
+        return [
+            (name, value) if value is not None else ("unset", name)
+            for name, values in self.filters.items()
+            for value in values
+        ]
+
+    def only(self, group: Sequence[tuple[str, Value]]) -> Address:
+        """The same, narrowed to one group: the requests behind a number."""
+        return replace(self, filters={**self.filters, **{name: (value,) for name, value in group}}, cursor="")
+
+    def without(self, name: str, value: Value) -> Address:
+        """The same without one filter."""
+        rest = tuple(kept for kept in self.filters[name] if kept != value)
+        others = {other: values for other, values in self.filters.items() if other != name}
+        return replace(self, filters=others | ({name: rest} if rest else {}), cursor="")
+
+    def to(self, path: str) -> str:
+        """A link to `path` with this address."""
+        query = self.query()
+        return f"{path}?{query}" if query else path
+
+
+def parse_address(pairs: Sequence[tuple[str, str]], default_group: tuple[str, ...] = ()) -> Address:
+    """The address in a query string; refuses what no page understands."""
+    given = dict(pairs)
+    groups = [name.strip() for key, value in pairs if key == "group_by" for name in value.split(",")]
+    last = given.get("last") or _DEFAULT_LAST
+    if last not in PERIODS:
+        raise BadQuestion(f"last={last[:20]!r} is not one of {', '.join(PERIODS)}.")
+    return Address(
+        last=last,
+        start=given.get("from", ""),
+        end=given.get("to", ""),
+        group_by=tuple(dict.fromkeys(name for name in groups if name)) or default_group,
+        interval=given.get("interval", ""),
+        order=given.get("order", ""),
+        cursor=given.get("cursor", ""),
+        filters=parse_filters(pairs, _OWN),
+    )

@@ -1,0 +1,95 @@
+"""The worker process: Celery with its beat. Tasks open, call one room, store, end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from collector.settle import settle_all
+from core.errors import SetupError
+from core.store.partitions import make_ahead
+from core.store.prices import Shelf
+from core.store.session import open_engine
+from settings import Settings
+
+_SETTLE_EVERY_S = 2.0
+_PARTITIONS_EVERY_S = 3600.0
+
+
+def create_worker(settings: Settings) -> Celery:
+    """The Celery application on the broker of the settings."""
+    if settings.broker_url is None:
+        raise SetupError("TRIPOINT_BROKER_URL is not set. Set it, or start everything with `tripoint up`.")
+    app = Celery("tripoint", broker=settings.broker_url)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        timezone="UTC",
+        beat_schedule_filename=str(settings.data / "beat-schedule"),
+        # A tick that nobody took in time is worthless: the next one does its work.
+        beat_schedule={
+            "settle": {"task": "settle", "schedule": _SETTLE_EVERY_S, "options": {"expires": 10}},
+            "partitions": {
+                "task": "partitions",
+                "schedule": _PARTITIONS_EVERY_S,
+                "options": {"expires": 600},
+            },
+        },
+    )
+    if settings.broker_url.startswith(("redis", "rediss", "valkey")):
+        # kombu's own sweep is so rare that nothing came back within a minute of a killed worker.
+        app.conf.broker_transport_options = {
+            "visibility_timeout": 900,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+        }
+    return app
+
+
+settings = Settings()
+app = create_worker(settings)
+
+
+@cache
+def _engine() -> Any:
+    if settings.database_url is None:
+        raise SetupError("TRIPOINT_DATABASE_URL is not set. Set it, or start everything with `tripoint up`.")
+    return open_engine(settings.database_url, pool_size=2)
+
+
+@cache
+def _shelf() -> Shelf:
+    return Shelf(_engine())
+
+
+@worker_process_init.connect
+def _forget_parent(**_: object) -> None:
+    """A forked child opens connections of its own."""
+    _engine.cache_clear()
+    _shelf.cache_clear()
+
+
+@app.task(name="settle", time_limit=600)
+def settle() -> int:
+    """Settle the traces that went quiet."""
+    return settle_all(
+        _engine(),
+        _shelf().refresh(),
+        datetime.now(UTC),
+        timedelta(seconds=settings.quiet_seconds),
+        timedelta(seconds=settings.settle_after_seconds),
+    )
+
+
+@app.task(name="partitions", time_limit=600)
+def partitions() -> None:
+    """Make the partitions of the coming days."""
+    make_ahead(_engine(), datetime.now(UTC).date())
