@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -68,12 +70,51 @@ def up(
     """Start everything on this machine: database, broker, server and worker. Ctrl-C stops it."""
     import launch
 
+    def announce(ready: launch.Ready) -> bool:
+        print(json.dumps(ready), flush=True)
+        if browser and sys.stdout.isatty() and os.environ.get("DISPLAY"):
+            webbrowser.open(ready["dashboard"])
+        return True
+
     settings = load_settings(data=data, host=host, port=port, grpc_port=grpc_port)
-    sys.exit(launch.up(settings, say=_progress, browser=browser))
+    sys.exit(launch.up(settings, _progress, announce))
 
 
 def _progress(step: str) -> None:
     print(f"  {step}", file=sys.stderr, flush=True)
+
+
+@app.command()
+def demo(
+    data: Data = None,
+    host: Host = None,
+    port: Port = None,
+    grpc_port: GrpcPort = None,
+    exit_: Annotated[bool, typer.Option("--exit", help="stop when the table is printed")] = False,
+    share: Annotated[float, typer.Option(help="share of the workload to send", min=0.01, max=20)] = 1.0,
+) -> None:
+    """Start everything, send two weeks of a made-up company's requests, show who spends what."""
+    from rich.console import Console
+
+    import launch
+    from demo.send import Sender
+    from demo.show import attribution, print_table, settle
+    from demo.workload import DAYS, visits
+
+    def load(ready: launch.Ready) -> bool:
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        _progress(f"Sending {DAYS} days of simulated requests through OpenTelemetry")
+        sender = Sender(ready["url"], ready["ingest_key"], f"demo/{midnight:%Y-%m-%d}")
+        count = sender.send(visits(midnight, share=share))
+        sender.close()
+        _progress(f"{count:,} requests are acknowledged; settling")
+        settle(ready["url"], ready["admin_key"])
+        print_table(attribution(ready["url"], ready["read_key"]), Console(width=max(Console().width, 100)))
+        print(f"Dashboard, until this command stops: {ready['dashboard']}", flush=True)
+        return not exit_
+
+    settings = load_settings(data=data or Path(".tripoint-demo"), host=host, port=port, grpc_port=grpc_port)
+    sys.exit(launch.up(settings, _progress, load))
 
 
 @app.command()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-import webbrowser
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, text
 
@@ -44,8 +42,18 @@ def migrate(owner_url: str) -> None:
         engine.dispose()
 
 
-def up(settings: Settings, say: Callable[[str], None], browser: bool) -> int:
-    """Everything on this machine until a signal; returns the exit code."""
+Ready = dict[str, Any]
+
+
+def up(
+    settings: Settings,
+    say: Callable[[str], None],
+    when_ready: Callable[[Ready], bool],
+) -> int:
+    """Everything on this machine until a signal, or until `when_ready` returns False.
+
+    `when_ready` gets what the line of JSON says. Returns the exit code.
+    """
     from supervisor.port import check_port
     from supervisor.up import Supervisor
 
@@ -60,10 +68,10 @@ def up(settings: Settings, say: Callable[[str], None], browser: bool) -> int:
         environment = _environment(settings, supervisor.data, stores.app_url, stores.broker_url)
         supervisor.start(_python_children(settings, environment), url=base_url(settings))
         ready = _ready(settings, supervisor.data, stores.owner_url, supervisor.pids)
-        say(f"Ready. Dashboard (this link signs you in once): {ready['dashboard']}")
-        print(json.dumps(ready), flush=True)
-        if browser and sys.stdout.isatty() and os.environ.get("DISPLAY"):
-            webbrowser.open(str(ready["dashboard"]))
+        if not when_ready(ready):
+            return 0
+        say(f"Dashboard (this link signs you in once): {ready['dashboard']}")
+        say("Ctrl-C stops everything.")
         if words := supervisor.run_until_signal():
             print(f"tripoint: {words}", file=sys.stderr)
             return 1
@@ -94,7 +102,7 @@ def _python_children(settings: Settings, environment: dict[str, str]) -> list[Co
     ]
 
 
-def _ready(settings: Settings, data: Path, owner_url: str, pids: dict[str, int]) -> dict[str, object]:
+def _ready(settings: Settings, data: Path, owner_url: str, pids: dict[str, int]) -> Ready:
     """What the line of JSON says."""
     engine = open_engine(owner_url, role=None, pool_size=1)
     try:
@@ -140,7 +148,7 @@ def make_key(
     """A new key's secret."""
     checked = check_role(role)
     secret = new_key(checked, os.urandom(32))
-    with tenant(_as_application(engine), project) as connection:
+    with tenant(engine, project) as connection:
         keys.add_key(connection, project, secret, checked, name=name, expires_at=expires_at)
     return secret
 
@@ -148,16 +156,11 @@ def make_key(
 def sign_in_url(settings: Settings, engine: Engine, project: int) -> str:
     """The dashboard's address with a token that works once within the hour."""
     token = new_key("admin", os.urandom(32))
-    with tenant(_as_application(engine), project) as connection:
+    with tenant(engine, project) as connection:
         keys.add_key(
             connection, project, token, "admin", kind="sign_in", expires_at=datetime.now(UTC) + _SIGN_IN
         )
     return f"{base_url(settings)}/sign-in?token={token}"
-
-
-def _as_application(engine: Engine) -> Engine:
-    """The same login under the application's role, which row security knows."""
-    return open_engine(engine.url.render_as_string(hide_password=False), pool_size=1)
 
 
 def project_id(engine: Engine, name: str) -> int:

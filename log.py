@@ -35,6 +35,9 @@ def configure(level: str) -> None:
             processor=structlog.processors.JSONRenderer(),
         )
     )
+    # A line for every tick of the beat would bury what matters.
+    for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(max(number, 30) if number > 10 else number)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)

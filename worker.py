@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import beat_embedded_init, worker_process_init
 
 from collector.settle import settle_all
 from core.errors import SetupError
@@ -15,6 +16,7 @@ from core.store.partitions import make_ahead
 from core.store.prices import Shelf
 from core.store.session import open_engine
 from settings import Settings
+from supervisor.child import die_with_parent
 
 _SETTLE_EVERY_S = 2.0
 _PARTITIONS_EVERY_S = 3600.0
@@ -71,10 +73,16 @@ def _shelf() -> Shelf:
 
 
 @worker_process_init.connect
-def _forget_parent(**_: object) -> None:
-    """A forked child opens connections of its own."""
+def _begin_child(**_: object) -> None:
+    """A forked child opens connections of its own and never outlives the worker, however that ends."""
+    die_with_parent(signal.SIGKILL)
     _engine.cache_clear()
     _shelf.cache_clear()
+
+
+@beat_embedded_init.connect
+def _begin_beat(**_: object) -> None:
+    die_with_parent(signal.SIGKILL)
 
 
 @app.task(name="settle", time_limit=600)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,8 +80,18 @@ def _kill_after(parent: int, seconds: float) -> None:
 def wrapped(argv: Sequence[str], number: signal.Signals, account: Account | None) -> list[str]:
     """`argv`, to be started by this process, as a program that dies with it and runs under `account`."""
     uid, gid = (account.uid, account.gid) if account else (shim.STAY, shim.STAY)
-    file = os.path.abspath(shim.__file__)
-    return [sys.executable, "-I", "-S", file, str(os.getpid()), str(int(number)), str(uid), str(gid), *argv]
+    file = Path(shim.__file__).absolute()
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        str(file),
+        str(os.getpid()),
+        str(int(number)),
+        str(uid),
+        str(gid),
+        *argv,
+    ]
 
 
 class Child:
@@ -134,10 +145,8 @@ class Child:
 
     def _end_group(self) -> None:
         """What the child forked must not stay behind; a Celery worker that was killed leaves its pool."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def wait_ready(self) -> None:
         """Returns once it serves; a SetupError tells why it does not, in the child's own last words."""
@@ -200,8 +209,9 @@ def last_lines(log: Path, count: int = LAST_LINES) -> str:
 
 
 def trim(log: Path) -> None:
-    """Bounds the log of a running child: what is over the limit moves to `.1`, whose old content is dropped.
-    The child keeps its descriptor (it appends), so the file is emptied in place; a line written in between is lost."""
+    """Bounds the log of a running child: over the limit its end moves to `.1`, whose old content is dropped.
+    The child keeps its descriptor (it appends), so the file is emptied in place: a line written in between
+    is lost."""
     try:
         if log.stat().st_size > LOG_BYTES_MAX:
             previous = log.with_name(log.name + ".1")

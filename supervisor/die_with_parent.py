@@ -31,7 +31,7 @@ def set_death_signal(number: int) -> None:
 
 
 def _forget_signals() -> None:
-    """Ignored and blocked signals survive exec: a supervisor started with `&` would hand down a deaf SIGINT."""
+    """Ignored and blocked signals survive exec: a supervisor started with `&` would have deaf children."""
     for number in (
         signal.SIGINT,
         signal.SIGTERM,

@@ -4,10 +4,10 @@
     DATA/secrets    passwords, 0600           DATA/valkey     the broker's append-only file
     DATA/log        one file a process        DATA/run        Unix sockets, 0700
 
-PostgreSQL refuses to run as root. Started by root, the stores run under a numeric uid that belongs to no account
-and to no other program, so that no other process on the machine shares their files. Two cases move things:
-where that uid cannot reach DATA (below /root, say), postgres, valkey and run lie in a folder that the link
-DATA/stores names; and where a socket's path would be too long, the link DATA/sockets names a short folder.
+PostgreSQL refuses to run as root. Started by root, the stores run under a numeric uid that belongs to no
+account and to no other program, so that no other process on the machine shares their files. Two cases move
+things: where that uid cannot reach DATA (below /root, say), postgres, valkey and run lie in a folder that the
+link DATA/stores names; and where a socket's path would be too long, the link DATA/sockets names a short one.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ FREE_BYTES_MIN = 200_000_000
 
 # Debian keeps 65000-65533 unassigned and systemd hands out dynamic users only up to 65519.
 _UNASSIGNED = range(65533, 65519, -1)
-# Commas split host lists in libpq, and quotes need care in two configuration files: such paths get a short folder.
+# Commas split host lists in libpq, and quotes need care in two configuration files: sockets avoid such paths.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A prepared data folder. `home` holds the stores' files: the folder itself or, for root, one in reach."""
+    """A prepared data folder. `home` holds the files of the stores: the folder itself or one in reach."""
 
     data: Path
     home: Path
@@ -64,7 +64,7 @@ class Folder:
 
 
 def create_data_folder(path: Path) -> Path:
-    """The absolute path of a folder that exists, is writable and has room; else a SetupError says what to change."""
+    """The absolute path of a folder that exists, is writable and has room; else a SetupError in words."""
     data = Path(path).expanduser().absolute()
     try:
         # Root's stores pass through it under their own uid; what matters inside is 0700 in any case.
@@ -86,8 +86,8 @@ def create_data_folder(path: Path) -> Path:
     free = shutil.disk_usage(data).free
     if free < FREE_BYTES_MIN:
         raise SetupError(
-            f"The data folder {data} has {free // 1_000_000} MB of free space, and {FREE_BYTES_MIN // 1_000_000} MB "
-            "are needed to start; free some or choose another folder with --data."
+            f"The data folder {data} has {free // 1_000_000} MB of free space, and the start needs "
+            f"{FREE_BYTES_MIN // 1_000_000} MB; free some or choose another folder with --data."
         )
     return data
 
@@ -102,6 +102,14 @@ def prepare(data: Path, tell: Callable[[str], None]) -> Folder:
     folder = Folder(data, home, _socket_folder(data, home, account), account)
     _make_private(folder.valkey, account)
     return folder
+
+
+def look_at(path: Path) -> Folder:
+    """The folder as a run prepared it, without touching it."""
+    data = Path(path).expanduser().resolve()
+    home = (data / "stores").readlink() if (data / "stores").is_symlink() else data
+    sockets = (data / "sockets").readlink() if (data / "sockets").is_symlink() else home / "run"
+    return Folder(data, home, sockets, None)
 
 
 @contextmanager
@@ -140,7 +148,7 @@ def give(path: Path, account: Account | None) -> None:
     for parent, _, files in os.walk(path):
         os.chown(parent, account.uid, account.gid)
         for name in files:
-            os.chown(os.path.join(parent, name), account.uid, account.gid, follow_symlinks=False)
+            os.chown(Path(parent, name), account.uid, account.gid, follow_symlinks=False)
 
 
 def reachable_programs(
@@ -165,7 +173,7 @@ def reachable_programs(
 
 def _open_to_read(tree: Path) -> None:
     for parent, _, files in os.walk(tree):
-        os.chmod(parent, 0o755)
+        Path(parent).chmod(0o755)
         for name in files:
             file = Path(parent, name)
             file.chmod(0o755 if file.stat().st_mode & stat.S_IXUSR else 0o644)
@@ -210,7 +218,7 @@ def _assigned(number: int) -> bool:
 def _home(data: Path, account: Account | None, tell: Callable[[str], None]) -> Path:
     link = data / "stores"
     if link.is_symlink():
-        home = Path(os.readlink(link))
+        home = link.readlink()
         if not home.is_dir():
             raise SetupError(
                 f"The database files of {data} were kept in {home}, which is gone. Bring it back, "
@@ -221,14 +229,12 @@ def _home(data: Path, account: Account | None, tell: Callable[[str], None]) -> P
         return data
     if (data / "postgres").exists():
         raise SetupError(
-            f"The database in {data} was made where PostgreSQL could reach it, and now it cannot: it runs as uid "
-            f"{account.uid}, which may not enter that folder. Let others pass the folders above it (chmod o+x)."
+            f"PostgreSQL runs as uid {account.uid}, which made the database in {data} and may not enter "
+            "that folder any more. Let others pass the folders above it (chmod o+x)."
         )
     home = _home_in_reach(data)
     link.symlink_to(home)
-    tell(
-        f"Keeping the database files in {home}: PostgreSQL may not run as root and cannot reach {data} otherwise"
-    )
+    tell(f"Keeping the database files in {home}: PostgreSQL may not run as root, and only root enters {data}")
     return home
 
 
@@ -243,7 +249,7 @@ def _home_in_reach(data: Path) -> Path:
 
 
 def _reaches(account: Account | None, path: Path) -> bool:
-    """Whether mode bits alone let the account enter each folder on the way to `path` and use what is there."""
+    """Whether mode bits alone let the account enter each folder on the way to `path` and execute it."""
     if account is None:
         return True
     resolved = path.resolve()
@@ -260,13 +266,13 @@ def _may_pass(account: Account, status: os.stat_result) -> bool:
 
 def _socket_folder(data: Path, home: Path, account: Account | None) -> Path:
     """A folder only the stores' account (and root) can enter, with a path short enough for a Unix socket."""
-    near = home / "run"
+    near, link = home / "run", data / "sockets"
     if _fits(near):
+        link.unlink(missing_ok=True)  # of a time when the folder had a longer name
         _make_private(near, account)
         return near
-    link = data / "sockets"
     if link.is_symlink():
-        known = Path(os.readlink(link))
+        known = link.readlink()
         if known.is_dir() and _is_private(known, account):
             return known
         link.unlink()

@@ -2,7 +2,7 @@
 
 The kernel told those processes to end when their supervisor was killed; a database may need seconds for it.
 Two servers on one folder would destroy it, so the next start waits for the last one. Processes are recognised
-by what they show of themselves, never by a recorded pid: after a restart of the container that pid is another's.
+by what they show of themselves, never by a recorded pid: in a restarted container that pid is another's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from core.errors import SetupError
@@ -70,15 +71,12 @@ def _find(data: Path, cluster: Path, title: str, sockets: Path) -> list[int]:
 def _read(path: str) -> bytes:
     """Empty for a process that ended meanwhile, is a zombie, or is none of this user's business."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return Path(path).read_bytes()
     except OSError:
         return b""
 
 
 def _send(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass

@@ -28,7 +28,7 @@ def _refusal(error: Exception, host: str, port: int, option: str) -> str:
     if code == errno.EADDRINUSE:
         return f"Port {port} on {host} is already in use; choose another one with {option}."
     if code in (errno.EACCES, errno.EPERM):
-        return f"Port {port} on {host} needs more rights than this account has; choose one above 1023 with {option}."
+        return f"Port {port} on {host} is reserved for root; choose one above 1023 with {option}."
     return f"Port {port} on {host} cannot be used ({error}); choose another one with {option}."
 
 

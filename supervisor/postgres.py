@@ -111,8 +111,8 @@ def prepare(folder: Folder, tell: Callable[[str], None]) -> None:
         _check_version(folder)
         if not _passfile(folder, OWNER).exists():
             raise SetupError(
-                f"The password file {_passfile(folder, OWNER)} of the database in {folder.postgres} is missing; "
-                "bring it back, or choose another folder with --data."
+                f"The password file {_passfile(folder, OWNER)} of the database in {folder.postgres} "
+                "is missing; bring it back, or choose another folder with --data."
             )
     else:
         tell("Creating the database")
@@ -183,7 +183,7 @@ def _check_version(folder: Folder) -> None:
     ours = metadata.version(_WHEEL).split(".")[0]
     if found != ours:
         raise SetupError(
-            f"{folder.postgres} holds a database of PostgreSQL {found}, but PostgreSQL {ours} is installed here. "
+            f"{folder.postgres} holds a database of PostgreSQL {found}, but PostgreSQL {ours} is installed. "
             f"Dump it with version {found} and load the dump into a new folder (--data), "
             "or set TRIPOINT_DATABASE_URL to a server that runs it."
         )
@@ -263,8 +263,8 @@ def _configure(folder: Folder) -> None:
 
 
 def _clear_stale(folder: Folder) -> None:
-    """A pid in a stale lock file may by now be another program's, always so in a restarted container, and then
-    PostgreSQL would refuse to start. Nobody of ours runs: the caller has looked, and holds the folder's lock."""
+    """A pid in a stale lock file may by now be another program's, as in a restarted container, and then
+    PostgreSQL would refuse to start. None of ours runs: the caller looked, and holds the folder's lock."""
     for entry in folder.sockets.iterdir():
         entry.unlink()
     lock = folder.postgres / "postmaster.pid"

@@ -116,7 +116,8 @@ class Supervisor:
         return {"supervisor": os.getpid(), **children}
 
     def run_until_signal(self) -> str | None:
-        """Call it after `start`. None after a signal; or the sentence that says which process ended by itself, and its last words."""
+        """None after a signal; or the sentence that says which process ended by itself, and its last words.
+        Call it after `start`."""
         trim_at = 0.0
         while not self._asked:
             for child in self._children():
@@ -148,8 +149,8 @@ class Supervisor:
     def _start_group(self, commands: Sequence[Command]) -> None:
         group: list[Child] = []
         self._groups.append(group)
-        for command in commands:
-            group.append(Child(command, self._folder.log(command.name)))
+        for command in commands:  # one by one: if one fails, those before it are in the group and stopped
+            group.append(Child(command, self._folder.log(command.name)))  # noqa: PERF401
         for child in group:
             child.wait_ready()
 
@@ -192,6 +193,6 @@ def _signals() -> list[signal.Signals]:
 
 
 def _drop_libpq_variables() -> None:
-    """PGPASSWORD would win over our password file, PGHOSTADDR over our socket; for us and for our children."""
+    """PGPASSWORD would win over our password file, PGHOSTADDR over our socket, here and in our children."""
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]

@@ -35,7 +35,7 @@ logfile ""
 
 
 def command(folder: Folder) -> Command:
-    """The server process. Its configuration, and so the password, goes through a pipe: no file, no command line."""
+    """The server process. It reads its configuration, and so the password, from a pipe of its own."""
     text = _CONFIGURATION.format(
         socket=_socket(folder), password=_password(folder), folder=_quoted(folder.valkey), memory=MEMORY_MAX
     )

@@ -5,23 +5,34 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from core.money import PICO
+from core.money import PICO, to_decimal_string
 
 UNKNOWN = "–"
+NOT_SET = "(not set)"
 
 
 def dollars(pico: int | None) -> str:
     """Cents from a dollar up; below that as many digits as carry the first three that count."""
     if pico is None:
         return UNKNOWN
-    amount = Decimal(pico) / PICO
-    if amount == 0:
+    if pico == 0:
         return "$0"
-    if abs(amount) >= 1:
-        return f"${amount:,.2f}"
-    digits = min(12, 2 - amount.adjusted())
-    text = f"{amount:.{digits}f}"
-    return f"${text.rstrip('0')}" if len(text.rstrip("0").partition(".")[2]) >= 2 else f"${amount:.2f}"
+    amount, sign = Decimal(abs(pico)) / PICO, "-" if pico < 0 else ""
+    if amount >= 1:
+        return f"{sign}${amount:,.2f}"
+    text = f"{amount:.{min(12, 2 - amount.adjusted())}f}".rstrip("0")
+    return f"{sign}${text}" if len(text.partition(".")[2]) >= 2 else f"{sign}${amount:.2f}"
+
+
+def exact(pico: int | None) -> str:
+    """All digits, as the API writes them."""
+    return "unknown" if pico is None else f"{to_decimal_string(pico)} USD"
+
+
+def split(text: str) -> tuple[str, str]:
+    """Before and from the decimal point on, so that a column can stand on its points."""
+    whole, point, fraction = text.partition(".")
+    return whole, point + fraction
 
 
 def count(value: float | int | None) -> str:
@@ -33,25 +44,25 @@ def milliseconds(value: float | None) -> str:
     """A duration given in milliseconds, in the unit that keeps it short."""
     if value is None:
         return UNKNOWN
-    if value < 10:
-        return f"{value:.1f} ms"
-    if value < 1000:
-        return f"{value:.0f} ms"
-    if value < 60_000:
+    if round(value) < 1000:
+        return f"{value:.1f} ms" if 0 < value < 9.95 else f"{value:.0f} ms"
+    if round(value / 1000, 2) < 60:
         return f"{value / 1000:.2f} s"
-    return f"{int(value // 60_000)} min {value % 60_000 / 1000:.0f} s"
+    minutes, seconds = divmod(round(value / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
 def share(part: float, whole: float) -> str:
-    """A percentage; 100 % and 0 % only where they are exact."""
+    """A percentage; 100% and 0% only where they are exact."""
     if not whole:
         return UNKNOWN
     percent = 100 * part / whole
-    if part != whole and percent > 99.9:
-        return "> 99.9 %"
-    if part and percent < 0.1:
-        return "< 0.1 %"
-    return f"{percent:.1f} %".replace(".0 %", " %")
+    if part != whole and 99.9 < percent < 100:
+        return "> 99.9%"
+    if part and 0 < percent < 0.1:
+        return "< 0.1%"
+    return f"{percent:.1f}%".replace(".0%", "%")
 
 
 def moment(at: datetime | None) -> str:
@@ -62,3 +73,8 @@ def moment(at: datetime | None) -> str:
 def short_id(text: str | None) -> str:
     """The head of a long id."""
     return UNKNOWN if not text else text if len(text) <= 12 else f"{text[:8]}…"
+
+
+def words(name: str) -> str:
+    """A dimension's name, or a reason's code, without its underscores."""
+    return name if name.startswith("tag.") else name.replace("_", " ")

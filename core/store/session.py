@@ -60,8 +60,9 @@ def enter(connection: Connection, project_id: int) -> None:
 
 @contextmanager
 def tenant(engine: Engine, project_id: int) -> Iterator[Connection]:
-    """One transaction inside one project."""
+    """One transaction inside one project, under the application's role whoever logged in."""
     with transaction(engine) as connection:
+        connection.exec_driver_sql(f"SET LOCAL ROLE {APP_ROLE}")
         enter(connection, project_id)
         yield connection
 

@@ -30,6 +30,7 @@ from supervisor.folder import create_data_folder
 from supervisor.leftovers import MARK
 from supervisor.lock import DataLock
 from supervisor.port import answers, check_port
+from supervisor.running import owner_url_of
 from supervisor.up import Supervisor
 
 ROOT = Path(__file__).parents[2]
@@ -371,6 +372,19 @@ def test_a_wrong_password_is_refused_and_so_is_none(start: Callable[..., Up], pl
 
 
 @slow
+def test_another_command_finds_the_database_while_it_runs_and_only_then(
+    start: Callable[..., Up], place: Path
+) -> None:
+    with pytest.raises(SetupError, match="start it with `tripoint up`"):
+        owner_url_of(place / "data")
+    up = start(place / "data")
+    assert owner_url_of(place / "data") == up.ready["owner"]
+    assert up.stop() == 0
+    with pytest.raises(SetupError, match="start it with `tripoint up`"):
+        owner_url_of(place / "data")
+
+
+@slow
 def test_secrets_and_sockets_are_open_to_their_owner_only(start: Callable[..., Up], place: Path) -> None:
     start(place / "data")
     for name in ("secrets", "log", "run", "postgres", "valkey"):
@@ -422,7 +436,7 @@ def test_root_gives_the_stores_a_uid_of_their_own(
 def test_root_may_keep_its_data_where_the_stores_cannot_go(start: Callable[..., Up], tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     up = start(tmp_path / "data")
-    home = Path(os.readlink(tmp_path / "data" / "stores"))
+    home = (tmp_path / "data" / "stores").readlink()
     try:
         assert f"Keeping the database files in {home}" in up.steps()
         _insert(up.ready["app"], 3)
@@ -444,9 +458,10 @@ def test_a_path_that_sockets_cannot_have_still_works(
 ) -> None:
     up = start(place / name / "data")
     _insert(up.ready["app"], 1)
+    assert owner_url_of(place / name / "data") == up.ready["owner"]
     with _broker(up) as broker:
         broker.ensure_connection(max_retries=1)
-    sockets = Path(os.readlink(place / name / "data" / "sockets"))
+    sockets = (place / name / "data" / "sockets").readlink()
     assert sockets.stat().st_mode & 0o777 == 0o700
     assert up.stop() == 0
     again = start(place / name / "data")
@@ -564,7 +579,8 @@ def test_a_program_that_does_not_exist_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hurry", [True, False])
 def test_a_child_deaf_to_sigterm_is_killed_with_what_it_forked(tmp_path: Path, hurry: bool) -> None:
-    code = "import os, signal, time; signal.signal(15, signal.SIG_IGN); print(os.fork(), flush=True); time.sleep(60)"
+    deaf = "import os, signal, time; signal.signal(15, signal.SIG_IGN)"
+    code = f"{deaf}; print(os.fork(), flush=True); time.sleep(60)"
     patience = 60.0 if hurry else 0.2
     log = tmp_path / "log"
     command = _python(
