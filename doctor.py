@@ -91,11 +91,11 @@ def _database(settings: Settings) -> str:
 def _broker(settings: Settings) -> str:
     if settings.broker_url is None:
         return "`tripoint up` starts an embedded Valkey; set TRIPOINT_BROKER_URL to use your own"
-    from kombu import Connection
+    from kombu.connection import Connection
     from kombu.exceptions import KombuError
 
     try:
-        with Connection(settings.broker_url, connect_timeout=3) as connection:
+        with Connection(settings.broker_url, connect_timeout=3) as connection:  # type: ignore[no-untyped-call]
             connection.ensure_connection(max_retries=1, timeout=5)
             return f"{connection.transport.driver_type} answers"
     except (OSError, KombuError, ImportError, KeyError, ValueError) as error:

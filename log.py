@@ -17,7 +17,7 @@ def configure(level: str) -> None:
     if level.lower() not in _LEVELS:
         raise SetupError(f"TRIPOINT_LOG_LEVEL={level!r} is not one of {', '.join(_LEVELS)}.")
     number = _LEVELS[level.lower()]
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 
 from api import schema
 from core import errors
 from core.access import ROLES, Access, Role, key_in_header, new_key
-from core.errors import BadQuestion, Forbidden, TripointError
+from core.errors import BadQuestion, Forbidden, TooLarge, TripointError
 from core.ledger import is_hex, parse_request_id
 from core.pricing.price import PriceBook
 from core.question import DIMENSIONS, METRICS, Lens, Value, check_question, parse_filters
@@ -34,6 +35,7 @@ _STATUS: tuple[tuple[type[TripointError], int, str], ...] = (
     (errors.Overloaded, 503, "Service Unavailable"),
     (errors.Unavailable, 503, "Service Unavailable"),
 )
+_BODY_MAX_BYTES = 64 * 1024
 _OWN_PARAMETERS = {"from", "to", "group_by", "interval", "metrics", "order", "limit", "cursor", "trace_id"}
 
 
@@ -62,6 +64,24 @@ def problem(error: TripointError) -> JSONResponse:
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
+class _SmallBody(APIRoute):
+    """Refuses a body that no route here asks for, before it is held in memory."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def limited(request: Request) -> Response:
+            body = bytearray()
+            async for part in request.stream():
+                body += part
+                if len(body) > _BODY_MAX_BYTES:
+                    raise TooLarge(f"The body is larger than {_BODY_MAX_BYTES} bytes.")
+            request._body = bytes(body)  # where Starlette keeps a body that was read
+            return await handle(request)
+
+        return limited
+
+
 def router(api: Api) -> APIRouter:
     """All routes of the API."""
     problems: dict[int | str, dict[str, Any]] = {
@@ -73,7 +93,7 @@ def router(api: Api) -> APIRouter:
             (503, "the database cannot be reached just now; try again"),
         )
     }
-    routes = APIRouter(prefix="/api/v1", responses=problems)
+    routes = APIRouter(prefix="/api/v1", responses=problems, route_class=_SmallBody)
     _add_readers(routes, api)
     _add_administration(routes, api)
     return routes

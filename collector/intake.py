@@ -39,42 +39,44 @@ class Intake:
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake")
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="intake")
 
     async def stop(self) -> None:
-        """Write what was submitted, then end."""
-        while self._pending:
-            await asyncio.sleep(0.01)
+        """Write what was submitted, then end; whoever submits from now on is told to come again."""
+        self._stopping = True
+        self._wake.set()
         if self._task:
-            self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._thread.shutdown(wait=True)
+        while self._pending:
+            _settle(self._pending.popleft(), _stopping())
+        self._thread.shutdown()
 
     async def submit(self, batch: Batch) -> int:
         """Commit the batch; returns how many of its rows the ledger refused (0 but for rows that no check
         foresaw). Raises `Unavailable` where the database cannot be used: nothing of the batch is there then."""
         if not len(batch):
             return 0
+        if self._stopping:
+            raise _stopping()
         pending = _Pending(batch, asyncio.get_running_loop().create_future())
         self._pending.append(pending)
         self._wake.set()
         return await pending.done
 
     async def _run(self) -> None:
-        while True:
+        loop = asyncio.get_running_loop()
+        while not self._stopping or self._pending:
             await self._wake.wait()
-            await asyncio.sleep(_LINGER_S)
+            if not self._stopping:
+                await asyncio.sleep(_LINGER_S)
             group = self._take()
-            if not self._pending:
+            if not self._pending and not self._stopping:
                 self._wake.clear()
-            if not group:
-                continue
-            # Shielded: a commit under way is not abandoned by a stop.
-            await asyncio.shield(
-                asyncio.get_running_loop().run_in_executor(self._thread, self._commit, group)
-            )
+            if group:
+                await loop.run_in_executor(self._thread, self._commit, group)
 
     def _take(self) -> list[_Pending]:
         group: list[_Pending] = []
@@ -137,6 +139,10 @@ def _halves(batch: Batch) -> tuple[Batch, Batch]:
         replace(first, contents=[c for c in batch.contents if (c.trace_id, c.span_id) in ids]),
         replace(second, contents=[c for c in batch.contents if (c.trace_id, c.span_id) not in ids]),
     )
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("The collector is stopping. Send the same body again in a moment.")
 
 
 def _settle(item: _Pending, result: int | Exception) -> None:

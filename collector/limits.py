@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -14,50 +16,67 @@ _CHUNK = 256 * 1024
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`body_max_bytes` holds for a body before and after decompression; `queue_max_bytes` for all bodies
-    in work at one time."""
+    in work at one time, packed and unpacked."""
 
     body_max_bytes: int
     queue_max_bytes: int
 
 
 class Room:
-    """How much of the queue is taken, in bytes. Used from one event loop only."""
+    """How much of the queue is taken, in bytes. Any thread may use it."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.taken = 0
+        self._lock = threading.Lock()
 
     def reserve(self, size_bytes: int = 0) -> Reservation:
         """A place for one body; raises where the body is too large or the queue is full."""
         reservation = Reservation(self)
-        reservation.grow_to(size_bytes)
+        reservation.receive(size_bytes)
         return reservation
+
+    def take(self, size_bytes: int, more: int) -> None:
+        """Take `more` for a body that then holds `size_bytes` in all."""
+        if size_bytes > self.limits.queue_max_bytes:
+            # Alone it would not fit either, so asking the sender to come again would be a lie.
+            raise _too_large(self.limits.queue_max_bytes, "TRIPOINT_QUEUE_MAX_BYTES")
+        with self._lock:
+            if self.taken + more > self.limits.queue_max_bytes:
+                raise Overloaded(
+                    "The collector has as many bodies in work as it may hold. Send this one again later."
+                )
+            self.taken += more
+
+    def give_back(self, size_bytes: int) -> None:
+        with self._lock:
+            self.taken -= size_bytes
 
 
 class Reservation:
-    """The bytes that one body holds of the queue, given back at the end."""
+    """The bytes that one body holds of the queue, as it came and unpacked, given back at the end."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._size = 0
+        self._received = 0
+        self._unpacked = 0
 
-    def grow_to(self, size_bytes: int) -> None:
-        """Hold `size_bytes` at least."""
-        limits = self._room.limits
-        if size_bytes > limits.body_max_bytes:
-            raise TooLarge(
-                f"The body is larger than {limits.body_max_bytes} bytes. Send smaller batches,"
-                " or raise TRIPOINT_BODY_MAX_BYTES on the server."
-            )
-        more = size_bytes - self._size
-        if more <= 0:
-            return
-        if self._room.taken + more > limits.queue_max_bytes:
-            raise Overloaded(
-                "The collector has as many bodies in work as it may hold. Send this one again later."
-            )
-        self._room.taken += more
-        self._size = size_bytes
+    def receive(self, size_bytes: int) -> None:
+        """Hold `size_bytes` at least for the body as it came."""
+        self._received += self._hold(size_bytes, self._received)
+
+    def unpack(self, size_bytes: int) -> None:
+        """Hold `size_bytes` at least for the body unpacked, beside the packed one."""
+        self._unpacked += self._hold(size_bytes, self._unpacked)
+
+    def _hold(self, size_bytes: int, held: int) -> int:
+        limit = self._room.limits.body_max_bytes
+        if size_bytes > limit:
+            raise _too_large(limit, "TRIPOINT_BODY_MAX_BYTES")
+        more = max(0, size_bytes - held)
+        if more:
+            self._room.take(self._received + self._unpacked + more, more)
+        return more
 
     def __enter__(self) -> Reservation:
         return self
@@ -65,12 +84,17 @@ class Reservation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._room.taken -= self._size
-        self._size = 0
+        self._room.give_back(self._received + self._unpacked)
+        self._received = self._unpacked = 0
 
 
-def inflate(body: bytes, max_bytes: int) -> bytes:
-    """The gzip body unpacked, never more than `max_bytes` of it: a bomb costs no more than a large body."""
+def _too_large(limit: int, setting: str) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes. Send smaller batches, or raise {setting} on the server.")
+
+
+def inflate(body: bytes, hold: Callable[[int], None]) -> bytes:
+    """The gzip body unpacked. `hold` hears the size before it grows and stops it by raising: a bomb costs no
+    more than a large body."""
     parts: list[bytes] = []
     total = 0
     rest = body
@@ -78,13 +102,9 @@ def inflate(body: bytes, max_bytes: int) -> bytes:
         # A gzip file may be several members, one after the other.
         stream = zlib.decompressobj(wbits=31)
         while not stream.eof:
-            part = _inflate_some(stream, rest, min(_CHUNK, max_bytes - total + 1))
+            part = _inflate_some(stream, rest)
             total += len(part)
-            if total > max_bytes:
-                raise TooLarge(
-                    f"The body unpacks to more than {max_bytes} bytes. Send smaller batches,"
-                    " or raise TRIPOINT_BODY_MAX_BYTES on the server."
-                )
+            hold(total)
             parts.append(part)
             rest = stream.unconsumed_tail
             if not part and not rest and not stream.eof:
@@ -93,9 +113,9 @@ def inflate(body: bytes, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def _inflate_some(stream: zlib._Decompress, data: bytes, at_most: int) -> bytes:
+def _inflate_some(stream: zlib._Decompress, data: bytes) -> bytes:
     try:
-        return stream.decompress(data, at_most)
+        return stream.decompress(data, _CHUNK)
     except zlib.error as error:
         raise Undecodable(
             "The Content-Encoding header says gzip but the body is not gzip. Compress it, or drop the header."

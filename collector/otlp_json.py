@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from collector.otlp_span import (
+    MAX_ATTRIBUTES,
     MAX_DEPTH,
     MAX_INT64,
     Decoded,
@@ -18,6 +19,7 @@ from collector.otlp_span import (
     Origin,
     Rejected,
     at_both_ends,
+    check_count,
     checked_status,
     checked_times,
 )
@@ -40,10 +42,12 @@ def decode_json_traces(body: bytes) -> Decoded:
             scope = scoped.get("scope")
             scope = scope if isinstance(scope, dict) else {}
             origin = Origin(resource, _text(scope.get("name", "")), _text(scope.get("version", "")))
-            for raw in _list(scoped, "spans"):
+            spans = _list(scoped, "spans")
+            check_count(len(decoded.spans) + len(decoded.rejected) + len(spans))
+            for raw in spans:
                 try:
                     decoded.spans.append(_span(raw, origin))
-                except (Malformed, TypeError, AttributeError, ValueError) as wrong:
+                except (Malformed, TypeError, AttributeError, ValueError, OverflowError) as wrong:
                     decoded.rejected.append(Rejected(_reason(wrong)))
     return decoded
 
@@ -141,6 +145,8 @@ def _events(raw: Sequence[Any]) -> Iterator[SpanEvent]:
 def _attributes(raw: Any) -> dict[str, Any]:
     if not isinstance(raw or [], list):
         raise Malformed("attributes must be a list of keys and values")
+    if len(raw or ()) > MAX_ATTRIBUTES:
+        raise Malformed(f"the span has more than {MAX_ATTRIBUTES} attributes")
     return {_text(pair["key"]): _value(pair.get("value"), 0) for pair in raw or () if "key" in pair}
 
 
@@ -148,7 +154,7 @@ def _tolerant_attributes(resource: Any) -> dict[str, Any]:
     """A resource that cannot be read costs the spans their service's name, not their lives."""
     try:
         return _attributes(resource.get("attributes"))
-    except (TypeError, AttributeError, ValueError):
+    except (TypeError, AttributeError, ValueError, OverflowError):
         return {}
 
 

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from collector.otlp_span import (
+    MAX_ATTRIBUTES,
     MAX_DEPTH,
+    MAX_SPANS,
     Decoded,
     Malformed,
     Origin,
     Rejected,
     at_both_ends,
+    check_count,
     checked_status,
     checked_times,
 )
 from core.errors import Undecodable
 from core.span import Span, SpanEvent
 
+_FEW_BYTES = 64 * 1024  # too few for more spans than a body may hold
 _NOT_PROTOBUF = "The body is not an OTLP protobuf message; send one, or name its real format in Content-Type."
 
 
 def decode_protobuf_traces(body: bytes) -> Decoded:
     """Every span of a protobuf body, read or refused one by one; Undecodable where no span can be found."""
     decoded = Decoded([], [])
+    if len(body) > _FEW_BYTES:
+        check_count(sum(1 for _ in islice(_span_frames(body), MAX_SPANS + 1)))
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError:
@@ -48,7 +55,7 @@ def decode_protobuf_traces(body: bytes) -> Decoded:
 
 def count_protobuf_log_records(body: bytes) -> int:
     """How many log records the body holds, found by their frames alone."""
-    return sum(1 for group in _frames(body, 1) for scoped in _frames(group, 2) for _ in _frames(scoped, 2))
+    return sum(1 for _ in _span_frames(body))
 
 
 def count_protobuf_data_points(body: bytes) -> int:
@@ -62,6 +69,11 @@ def count_protobuf_data_points(body: bytes) -> int:
         for data in _frames(metric, kind)
         for _ in _frames(data, 1)
     )
+
+
+def _span_frames(body: bytes) -> Iterator[bytes]:
+    """The spans or log records of a body, still packed."""
+    return (frame for group in _frames(body, 1) for scoped in _frames(group, 2) for frame in _frames(scoped, 2))
 
 
 def _append(raw: Any, origin: Origin, decoded: Decoded) -> None:
@@ -99,6 +111,8 @@ def _events(raw: Sequence[Any]) -> Iterator[SpanEvent]:
 
 
 def _attributes(raw: Any) -> dict[str, Any]:
+    if len(raw) > MAX_ATTRIBUTES:
+        raise Malformed(f"the span has more than {MAX_ATTRIBUTES} attributes")
     return {_text(pair.key): _value(pair.value, 0) for pair in raw}
 
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.errors import TooLarge
 from core.span import Span, StatusCode
 
 MAX_DEPTH = 32  # levels of lists and maps inside one attribute value
 MAX_EVENTS = 256  # some libraries send one event a streamed chunk; first token and exception lie at the ends
 MAX_INT64 = 2**63 - 1
+MAX_SPANS = 100_000  # of one body: a span that is two bytes on the wire takes a kilobyte here
+MAX_ATTRIBUTES = 20_000  # of one span
 
 STATUS: tuple[StatusCode, ...] = ("unset", "ok", "error")
 
@@ -32,6 +35,12 @@ class Decoded:
 
 class Malformed(ValueError):
     """This span cannot be read; its neighbours are not affected."""
+
+
+def check_count(spans: int) -> None:
+    """Refuses a body that would take far more memory than it has bytes."""
+    if spans > MAX_SPANS:
+        raise TooLarge(f"The body holds more than {MAX_SPANS} spans. Send smaller batches.")
 
 
 def checked_times(start_ns: int, end_ns: int) -> tuple[int, int]:

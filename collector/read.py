@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from collector.decode import Decoded
 from collector.reply import Outcome
 from core.conventions import content_from_span, record_from_span
@@ -14,6 +16,8 @@ from core.request import Content, ContextSpan, RequestRecord
 from core.span import Span
 from core.store.intake import Batch
 from core.store.rows import nanoseconds
+
+log = structlog.get_logger()
 
 # Stored all the same, but worth a word: nobody's clock is this late by intention more than once.
 _LATE = timedelta(days=90)
@@ -54,12 +58,20 @@ def read_spans(
             refused[reason] += 1
             continue
         late += clocks.late(span)
-        record = record_from_span(span)
-        if isinstance(record, ContextSpan):
-            spans.append(record)
+        try:
+            record = record_from_span(span)
+            if isinstance(record, ContextSpan):
+                spans.append(record)
+                continue
+            priced = in_range(price_request(record, book))
+            content = content_from_span(span) if store_content else None
+        except Exception:
+            # A bulkhead: what one span meets in us must not cost its neighbours.
+            log.exception("read.failed", project=project_id, scope=span.scope)
+            refused["Tripoint failed on it; the server's log says more"] += 1
             continue
-        requests.append((record, in_range(price_request(record, book))))
-        if store_content and (content := content_from_span(span)):
+        requests.append((record, priced))
+        if content:
             contents.append(content)
     batch = Batch(project_id, requests, spans, contents)
     return batch, Outcome(sum(refused.values()), _sentence(refused, late))

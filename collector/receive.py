@@ -105,8 +105,8 @@ async def _reply(collector: Collector, signal: Signal, request: Request, encodin
 async def admit(collector: Collector, authorization: str | None) -> Access:
     """Whose body this is; only a key that may ingest is let in."""
     secret = key_in_header(authorization)
-    access = secret and collector.door.recall(secret)
-    if not access:
+    access = collector.door.recall(secret) if secret else None
+    if access is None:
         access = await asyncio.to_thread(collector.door.open, secret)
     if not access.may_ingest():
         raise Forbidden(f"A key with the role {access.role!r} cannot send data. Use an ingest key.")
@@ -167,14 +167,11 @@ async def _body(collector: Collector, request: Request, reservation: Reservation
     async with asyncio.timeout(_BODY_TIMEOUT_S):
         async for part in request.stream():
             size += len(part)
-            reservation.grow_to(size)
+            reservation.receive(size)
             parts.append(part)
     body = b"".join(parts)
     if compression != "gzip":
         return body
-    limit = collector.room.limits.body_max_bytes
-    unpacked = (
-        await asyncio.to_thread(inflate, body, limit) if size > _ASIDE_BYTES // 8 else inflate(body, limit)
-    )
-    reservation.grow_to(size + len(unpacked) if size + len(unpacked) <= limit else limit)
-    return unpacked
+    if size <= _ASIDE_BYTES // 8:
+        return inflate(body, reservation.unpack)
+    return await asyncio.to_thread(inflate, body, reservation.unpack)

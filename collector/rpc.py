@@ -35,6 +35,8 @@ def make_server(collector: Collector, address: str) -> tuple[grpc.aio.Server, in
             # The library's own 4 MiB is less than exporters send; this bound holds after decompression too.
             ("grpc.max_receive_message_length", limit),
             ("grpc.so_reuseport", 0),
+            # More calls of one client wait on its side, unsent.
+            ("grpc.max_concurrent_streams", 64),
         ],
     )
     for signal, service in _SERVICES.items():

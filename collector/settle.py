@@ -21,19 +21,30 @@ _TRACES_AT_ONCE = 500
 def settle_all(engine: Engine, book: PriceBook, now: datetime, quiet: timedelta, longest: timedelta) -> int:
     """Settle what waits in every project; returns the number of traces."""
     return sum(
-        settle_project(engine, project_id, book, now, quiet, longest) for project_id in project_ids(engine)
+        settle_project(engine, project_id, book, now, quiet, longest, wait=False)
+        for project_id in project_ids(engine)
     )
 
 
 def settle_project(
-    engine: Engine, project_id: int, book: PriceBook, now: datetime, quiet: timedelta, longest: timedelta
+    engine: Engine,
+    project_id: int,
+    book: PriceBook,
+    now: datetime,
+    quiet: timedelta,
+    longest: timedelta,
+    *,
+    wait: bool = True,
 ) -> int:
     """Settle the traces of one project that have been quiet for `quiet`, or have waited for `longest`;
-    returns their number. Each round is one transaction; spans that come later settle their trace again."""
+    returns their number. Each round is one transaction; spans that come later settle their trace again.
+
+    One settles a project at a time. With `wait`, what another settles just now is settled too when this
+    returns; without it the work is left to the other."""
     total = 0
     while True:
         with tenant(engine, project_id) as connection:
-            done = settle_traces(connection, project_id, book, now - quiet, now - longest)
+            done = settle_traces(connection, project_id, book, now - quiet, now - longest, wait)
         total += done
         if done < _TRACES_AT_ONCE:
             metrics.SETTLED.inc(total)
@@ -41,10 +52,15 @@ def settle_project(
 
 
 def settle_traces(
-    connection: Connection, project_id: int, book: PriceBook, quiet_before: datetime, waited_before: datetime
+    connection: Connection,
+    project_id: int,
+    book: PriceBook,
+    quiet_before: datetime,
+    waited_before: datetime,
+    wait: bool,
 ) -> int:
     """One round: load the waiting traces as they were sent, settle them anew, write what changed."""
-    if not settling.lock(connection, project_id):
+    if not settling.lock(connection, project_id, wait):
         return 0
     found = settling.waiting(connection, quiet_before, waited_before, _TRACES_AT_ONCE)
     if found is None:
@@ -53,7 +69,7 @@ def settle_traces(
     stored, spans = settling.load(connection, traces, found)
     settled = settle([row.sent for row in stored], spans)
     settling.write(connection, changes(stored, settled, book))
-    settling.finish(connection, found)
+    settling.finish(connection, found, stored)
     return len(found.traces)
 
 

@@ -9,6 +9,8 @@ from datetime import datetime
 from core.errors import BadQuestion
 from core.request import Content, ContextSpan, RequestRecord
 
+_HEX = frozenset("0123456789abcdef")
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerRequest:
@@ -62,6 +64,6 @@ def parse_request_id(text: str) -> tuple[str, str]:
     return trace_id, span_id
 
 
-def is_hex(text: str, digits: int) -> bool:
+def is_hex(text: object, digits: int) -> bool:
     """True for exactly so many lower-case hex digits."""
-    return len(text) == digits and all(c in "0123456789abcdef" for c in text)
+    return isinstance(text, str) and len(text) == digits and set(text) <= _HEX

@@ -78,6 +78,7 @@ DEFAULT_METRICS = ("requests", "cost", "input_tokens", "output_tokens", "latency
 MONEY = frozenset(name for name, unit in METRICS.items() if unit == "USD")
 
 _MAX_GROUPS = 4
+_MAX_VALUES = 500
 MAX_ROWS = 10_000
 
 
@@ -147,7 +148,7 @@ class Lens(Protocol):
 
 def check_dimension(name: str) -> str:
     """The name where it is a dimension."""
-    if name in DIMENSIONS or (name.startswith("tag.") and 4 < len(name) <= 104):
+    if name in DIMENSIONS or (name.startswith("tag.") and 4 < len(name) <= 104 and "\0" not in name):
         return name
     raise BadQuestion(
         f"There is no dimension {name[:60]!r}. Use one of {', '.join(DIMENSIONS)}, or tag.NAME."
@@ -170,6 +171,10 @@ def parse_filters(pairs: Iterable[tuple[str, str]], others: Collection[str]) -> 
             found.setdefault(check_dimension(name), []).append(value)
         elif name not in others:
             check_dimension(name)
+    if sum(map(len, found.values())) > _MAX_VALUES:
+        raise BadQuestion(f"Filter by at most {_MAX_VALUES} values.")
+    if any(value and "\0" in value for values in found.values() for value in values):
+        raise BadQuestion("A filter's value cannot hold the character NUL.")
     return {name: tuple(dict.fromkeys(values)) for name, values in found.items()}
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from core.errors import BadQuestion
-from core.question import CostQuestion, Value, check_question, parse_filters
+from core.question import CostQuestion, Value, check_dimension, check_question, parse_filters
 from core.window import Window, last_days, parse_instant
 
 PERIODS: Mapping[str, str] = {
@@ -19,7 +19,7 @@ PERIODS: Mapping[str, str] = {
     "90": "90 days",
     "all": "All time",
 }
-_OWN = {"group_by", "interval", "last", "from", "to", "order", "cursor"}
+_OWN = {"group_by", "interval", "last", "from", "to", "order", "cursor", "where", "is"}
 _DEFAULT_LAST = "30"
 
 
@@ -37,19 +37,23 @@ class Address:
     filters: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
     def window(self, now: datetime) -> Window:
-        """The window in UTC; two explicit times win over the period."""
-        if self.start or self.end:
+        """The window in UTC; explicit times win over the period."""
+        if self.has_dates():
             return Window(parse_instant(self.start, "from"), parse_instant(self.end, "to"))
         return Window() if self.last == "all" else last_days(now, int(self.last))
 
+    def has_dates(self) -> bool:
+        """Whether the window was given by its ends."""
+        return bool(self.start or self.end)
+
     def question(self, now: datetime, metrics: Sequence[str], limit: int) -> CostQuestion:
-        """The question that this address asks."""
+        """The question that this address asks; the metric that it is ordered by is among the answers."""
         return check_question(
             window=self.window(now),
             group_by=self.group_by,
             filters=self.filters,
             interval=self.interval or None,
-            metrics=metrics,
+            metrics=[*metrics, self.order] if self.order else metrics,
             order=self.order or None,
             limit=limit,
         )
@@ -57,18 +61,14 @@ class Address:
     def query(self) -> str:
         """The address as a query string."""
         pairs: list[tuple[str, str]] = []
-        if self.start or self.end:
+        if self.has_dates():
             pairs += [("from", self.start), ("to", self.end)]
         elif self.last != _DEFAULT_LAST:
             pairs.append(("last", self.last))
         if self.group_by:
             pairs.append(("group_by", ",".join(self.group_by)))
-        pairs += [
-            (name, value) for name, value in (("interval", self.interval), ("order", self.order)) if value
-        ]
-        pairs += self.filter_pairs()
-        if self.cursor:
-            pairs.append(("cursor", self.cursor))
+        pairs += [("interval", self.interval), ("order", self.order), *self.filter_pairs()]
+        pairs.append(("cursor", self.cursor))
         return urlencode([pair for pair in pairs if pair[1]])
 
     def filter_pairs(self) -> list[tuple[str, str]]:
@@ -83,11 +83,24 @@ class Address:
         """The same, narrowed to one group: the requests behind a number."""
         return replace(self, filters={**self.filters, **{name: (value,) for name, value in group}}, cursor="")
 
+    def within(self, window: Window) -> Address:
+        """The same over another window."""
+        start, end = (_instant(at) if at else "" for at in (window.start, window.end))
+        return replace(self, last=_DEFAULT_LAST if start or end else "all", start=start, end=end, cursor="")
+
     def without(self, name: str, value: Value) -> Address:
         """The same without one filter."""
         rest = tuple(kept for kept in self.filters[name] if kept != value)
         others = {other: values for other, values in self.filters.items() if other != name}
         return replace(self, filters=others | ({name: rest} if rest else {}), cursor="")
+
+    def plain(self) -> Address:
+        """The same window and filters without grouping and order, as the list of requests takes them."""
+        return replace(self, group_by=(), interval="", order="", cursor="")
+
+    def ordered(self, metric: str) -> Address:
+        """The same in the order of another metric."""
+        return replace(self, order=metric, cursor="")
 
     def to(self, path: str) -> str:
         """A link to `path` with this address."""
@@ -96,12 +109,17 @@ class Address:
 
 
 def parse_address(pairs: Sequence[tuple[str, str]], default_group: tuple[str, ...] = ()) -> Address:
-    """The address in a query string; refuses what no page understands."""
+    """The address in a query string; refuses what no page understands. `where=DIMENSION&is=VALUE` is how a
+    form says a filter; without a value it means "not set"."""
     given = dict(pairs)
     groups = [name.strip() for key, value in pairs if key == "group_by" for name in value.split(",")]
     last = given.get("last") or _DEFAULT_LAST
     if last not in PERIODS:
         raise BadQuestion(f"last={last[:20]!r} is not one of {', '.join(PERIODS)}.")
+    filters = parse_filters(pairs, _OWN)
+    if where := given.get("where"):
+        added = given.get("is") or None
+        filters[where] = tuple(dict.fromkeys((*filters.get(check_dimension(where), ()), added)))
     return Address(
         last=last,
         start=given.get("from", ""),
@@ -110,5 +128,15 @@ def parse_address(pairs: Sequence[tuple[str, str]], default_group: tuple[str, ..
         interval=given.get("interval", ""),
         order=given.get("order", ""),
         cursor=given.get("cursor", ""),
-        filters=parse_filters(pairs, _OWN),
+        filters=filters,
     )
+
+
+def came_from_form(pairs: Sequence[tuple[str, str]]) -> bool:
+    """True where a form sent its empty fields too; the page then moves on to the short address."""
+    return any(not value or name in ("where", "is") for name, value in pairs)
+
+
+def _instant(at: datetime) -> str:
+    text = at.isoformat().replace("+00:00", "Z")
+    return text.removesuffix("T00:00:00Z")

@@ -1,60 +1,36 @@
 """Vega-Lite specifications of the pages' charts, and the script that draws them.
 
-A specification names no colours: `usermeta` says which of the page's own (CSS variables) each mark takes,
+A specification names no colours: `usermeta` says which of the page's own (CSS variables) its marks take,
 so that one specification serves light and dark.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 import vl_convert
 
-from core.money import PICO
-from core.question import METRICS, MONEY, Answer, Row, Value
+from core.question import MONEY, Answer, Row, Value
 from web import format
+from web.interval import interval_end
+from web.metric import ADDS_UP, METRIC_NAMES, Number, axis, exact, shown
 
 _BARS = 20
 _SERIES = 8
 OTHERS = "(others)"
-# Only these add up over groups, so only these are stacked; the rest are drawn as lines.
-_ADDS_UP = frozenset(name for name, unit in METRICS.items() if unit != "ms") - {"users", "sessions"}
 _MEANINGS = {OTHERS: "--c-others", format.NOT_SET: "--c-unset"}
 _STATUSES = {"ok": "--c1", "error": "--bad", "aborted": "--warn"}
-
-METRIC_NAMES: Mapping[str, str] = {
-    "requests": "Requests",
-    "errors": "Errors",
-    "users": "Users",
-    "sessions": "Sessions",
-    "input_tokens": "Input tokens",
-    "uncached_input_tokens": "Uncached input",
-    "cache_read_tokens": "Cache read",
-    "cache_write_tokens": "Cache write",
-    "output_tokens": "Output tokens",
-    "reasoning_tokens": "Reasoning",
-    "cost": "Cost",
-    "list_cost": "List cost",
-    "reported_cost": "Cost reported by clients",
-    "latency_avg": "Latency, mean",
-    "latency_p50": "Latency p50",
-    "latency_p95": "Latency p95",
-    "latency_p99": "Latency p99",
-    "ttft_p50": "TTFT p50",
-    "ttft_p95": "TTFT p95",
-    "ttft_p99": "TTFT p99",
-}
+_TIME_FORMATS = {"hour": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "week": "week of %Y-%m-%d", "month": "%Y-%m"}
 
 
 @cache
 def bundle() -> tuple[bytes, str]:
     """Vega, Vega-Lite and Vega-Embed as one gzipped script, and its version. Takes a second the first time."""
-    script = vl_convert.javascript_bundle().encode()
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode()
     return gzip.compress(script, 6, mtime=0), hashlib.sha256(script).hexdigest()[:16]
 
 
@@ -63,26 +39,20 @@ def spec(answer: Answer, metric: str) -> dict[str, Any] | None:
     rows = [row for row in answer.rows if row.metrics.get(metric) is not None]
     if not rows:
         return None
-    scale, unit = _scale(rows, metric)
-    return (
-        _over_time(answer, rows, metric, scale, unit)
-        if answer.question.interval
-        else _by_group(rows, metric, scale, unit)
-    )
+    return _over_time(answer, rows, metric) if answer.question.interval else _by_group(rows, metric)
 
 
 def note(answer: Answer, metric: str) -> str:
     """What the chart leaves out, as a sentence; empty where it shows everything."""
-    known = [row for row in answer.rows if row.metrics.get(metric) is not None]
-    groups = len({row.group for row in known})
-    most = _SERIES if answer.question.interval else _BARS
-    if answer.groups > len(answer.rows) and answer.question.interval:
-        return "There are more intervals and groups than a chart can hold: choose a longer interval or fewer groups."
-    if groups <= most:
+    over_time = bool(answer.question.interval)
+    if over_time and answer.groups > len(answer.rows):
+        return "There are more intervals and groups than this chart holds: choose a longer interval or fewer groups."
+    drawn = {row.group for row in answer.rows if row.metrics.get(metric) is not None}
+    most, whole = (_SERIES, len(drawn)) if over_time else (_BARS, answer.groups)
+    if len(drawn) <= most:
         return ""
-    rest = ", the others as one" if answer.question.interval and metric in _ADDS_UP else ""
-    whole = groups if answer.question.interval else answer.groups
-    return f"Drawn: {most} of {whole:,} groups{rest}."
+    rest = ", the rest as one" if over_time and metric in ADDS_UP else ""
+    return f"The {most} leading of {whole:,} groups are drawn{rest}."
 
 
 def label(group: Sequence[Value]) -> str:
@@ -90,78 +60,125 @@ def label(group: Sequence[Value]) -> str:
     return " · ".join(format.NOT_SET if value is None else value for value in group) or "all requests"
 
 
-def _labels(rows: Iterable[Row]) -> dict[tuple[Value, ...], str]:
+def _labels(groups: Iterable[tuple[Value, ...]]) -> dict[tuple[Value, ...], str]:
     """A name of its own for every group: two that read the same must not share a bar."""
     names: dict[tuple[Value, ...], str] = {}
-    times: dict[str, int] = {OTHERS: 1}
-    for row in rows:
-        if row.group not in names:
-            name = label(row.group)
-            times[name] = times.get(name, 0) + 1
-            names[row.group] = name if times[name] == 1 else f"{name} ({times[name]})"
+    taken = {OTHERS}
+    for group in dict.fromkeys(groups):
+        name, times = label(group), 1
+        while name in taken:
+            times += 1
+            name = f"{label(group)} ({times})"
+        taken.add(name)
+        names[group] = name
     return names
 
 
-def _by_group(rows: Sequence[Row], metric: str, scale: float, unit: str) -> dict[str, Any]:
-    drawn = rows[:_BARS]
-    names = _labels(drawn)
-    values = [_value(names[row.group], row, metric, scale) for row in drawn]
-    return _frame(values, 28 * len(values) + 44, {"mark": "--bad" if metric == "errors" else "--c1"}) | {
-        "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": {"band": 0.7}},
+def _by_group(rows: Sequence[Row], metric: str) -> dict[str, Any]:
+    rows = rows[:_BARS]
+    names = _labels(row.group for row in rows)
+    by, unit = axis(metric, [row.metrics[metric] for row in rows])
+    values = [_datum(metric, row.metrics[metric], by) | {"group": names[row.group]} for row in rows]
+    colours = ["--bad" if metric == "errors" else "--c1"]
+    return _frame(values, 28 * len(values) + 48, colours) | {
+        "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": {"band": 0.72}},
         "encoding": {
             "y": {"field": "group", "type": "nominal", "sort": None, "title": None, "axis": {"ticks": False}},
             "x": _amount(metric, unit),
-            "tooltip": [{"field": "group", "title": "Group"}, _shown(metric)],
+            "tooltip": [{"field": "group", "title": "Group"}, _tooltip(metric)],
         },
     }
 
 
-def _over_time(answer: Answer, rows: Sequence[Row], metric: str, scale: float, unit: str) -> dict[str, Any]:
-    names = _labels(rows)
-    leading = [names[group] for group in _leading(rows, metric)[:_SERIES]]
-    adds_up = metric in _ADDS_UP
+def _over_time(answer: Answer, rows: Sequence[Row], metric: str) -> dict[str, Any]:
+    names = _labels(row.group for row in rows)
+    leading = _leading(rows, metric)
+    series = [names[group] for group in leading]
+    sums: dict[tuple[datetime, str], int | float] = {}
+    for row in rows:
+        name = names[row.group] if row.group in leading else OTHERS
+        if row.start is not None and (name != OTHERS or metric in ADDS_UP):
+            sums[row.start, name] = sums.get((row.start, name), 0) + (row.metrics[metric] or 0)
+    if len(names) > len(leading) and metric in ADDS_UP:
+        series.append(OTHERS)
     interval = answer.question.interval or "day"
+    by, unit = axis(metric, sums.values())
     values = [
-        _value(name if name in leading else OTHERS, row, metric, scale)
-        | {"start": _iso(row.start), "end": _iso(interval_end(row.start, interval) if row.start else None)}
-        for row in rows
-        if (name := names[row.group]) in leading or adds_up
+        _datum(metric, value, by)
+        | {"group": name, "rank": series.index(name), "when": start.strftime(_TIME_FORMATS[interval])}
+        | {"start": start.isoformat(), "end": interval_end(start, interval).isoformat()}
+        for (start, name), value in sums.items()
     ]
-    order = [*leading, OTHERS] if adds_up and len(names) > len(leading) else leading
     meanings = _MEANINGS | (_STATUSES if answer.question.group_by == ("status",) else {})
-    colours = [meanings.get(name, f"--c{at + 1}") for at, name in enumerate(order)]
-    return _frame(values, 300, {"series": colours}) | {
-        "mark": {"type": "bar"} if adds_up else {"type": "line", "point": {"size": 36}, "strokeWidth": 2},
-        "encoding": {
-            "x": {
-                "field": "start",
-                "type": "temporal",
-                "title": None,
-                "scale": {"type": "utc"} | _domain(answer, rows),
-                "axis": {"grid": False, "labelOverlap": True},
-            }
-            | ({"bin": "binned"} if adds_up else {}),
-            "y": _amount(metric, unit) | ({"stack": "zero"} if adds_up else {}),
-            "color": {
-                "field": "group", "type": "nominal", "title": None,
-                "scale": {"domain": order}, "legend": None if len(order) == 1 else {},
-            },
-            "order": {"field": "rank", "type": "quantitative"},
-            "tooltip": [
-                {"field": "start", "type": "temporal", "title": "From (UTC)", "format": _TIME_FORMATS[interval],
-                 "scale": {"type": "utc"}, "timeUnit": "utcyearmonthdatehours"},
-                {"field": "group", "title": "Group"},
-                _shown(metric),
-            ],
-        } | ({"x2": {"field": "end"}} if adds_up else {}),
-        "transform": [{"calculate": f"indexof({order!r}, datum.group)", "as": "rank"}] if False else [],
-    }  # fmt: skip
+    colours = [meanings.get(name, f"--c{at + 1}") for at, name in enumerate(series)]
+    return _frame(values, 300, colours) | _series_marks(answer, metric, unit, series)
 
 
 def _leading(rows: Sequence[Row], metric: str) -> list[tuple[Value, ...]]:
     """The groups with the largest sums; where the metric does not add up, those with the most requests."""
-    weight = metric if metric in _ADDS_UP else "requests"
-    totals: dict[tuple[Value, ...], float] = {}
+    weight = metric if metric in ADDS_UP else "requests"
+    totals: dict[tuple[Value, ...], int | float] = {}
     for row in rows:
         totals[row.group] = totals.get(row.group, 0) + (row.metrics.get(weight) or 0)
-    return sorted(totals, key=lambda group: -totals[group])
+    return sorted(totals, key=lambda group: -totals[group])[:_SERIES]
+
+
+def _series_marks(answer: Answer, metric: str, unit: str, series: list[str]) -> dict[str, Any]:
+    stacked = metric in ADDS_UP
+    window = answer.question.window
+    domain = [at.isoformat() for at in (window.start, window.end) if at is not None]
+    x: dict[str, Any] = {
+        "field": "start",
+        "type": "temporal",
+        "title": None,
+        "scale": {"type": "utc"} | ({"domain": domain} if len(domain) == 2 else {}),
+        "axis": {"grid": False, "labelOverlap": True},
+    }
+    encoding: dict[str, Any] = {
+        "x": x | ({"bin": "binned"} if stacked else {}),
+        "y": _amount(metric, unit) | ({"stack": "zero"} if stacked else {}),
+        "color": {"field": "group", "type": "nominal", "title": None, "scale": {"domain": series}},
+        "order": {"field": "rank" if stacked else "start"},
+        "tooltip": [
+            {"field": "when", "title": "From (UTC)"},
+            {"field": "group", "title": "Group"},
+            _tooltip(metric),
+        ],
+    }
+    if stacked:
+        encoding["x2"] = {"field": "end"}
+    if len(series) == 1:
+        encoding["color"]["legend"] = None
+    line = {"type": "line", "point": {"size": 36}, "strokeWidth": 2}
+    return {"mark": {"type": "bar"} if stacked else line, "encoding": encoding}
+
+
+def _frame(values: Sequence[Mapping[str, Any]], height: int, colours: Sequence[str]) -> dict[str, Any]:
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "data": {"values": list(values)},
+        "usermeta": {"colours": list(colours)},
+    }
+
+
+def _amount(metric: str, unit: str) -> dict[str, Any]:
+    return {
+        "field": "value",
+        "type": "quantitative",
+        "title": METRIC_NAMES[metric] + (f" ({unit})" if unit else ""),
+        # Six digits that count, however small the number: a cost of $0.00012 is no $0.
+        "axis": {"format": "$,.6~r" if metric in MONEY else "~s" if unit in ("", "tokens") else ",.6~r"},
+    }
+
+
+def _tooltip(metric: str) -> dict[str, Any]:
+    return {"field": "shown", "title": METRIC_NAMES[metric]}
+
+
+def _datum(metric: str, value: Number, by: float) -> dict[str, Any]:
+    """`value` is for drawing only; `shown` has the digits."""
+    digits = exact(metric, value) if metric in MONEY else shown(metric, value)
+    return {"value": (value or 0) / by, "shown": digits}

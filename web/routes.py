@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sqlalchemy import Engine
 
-from core.access import Access, new_key
-from core.errors import NotFound, TripointError, Unauthenticated
-from core.ledger import LedgerRequest, is_hex
+from core.access import Access
+from core.errors import BadQuestion
+from core.ledger import is_hex
 from core.pricing.price import PriceBook
-from core.question import DIMENSIONS, METRICS, Lens
-from core.store import keys, requests
+from core.question import MAX_ROWS, Lens
+from core.store import requests
 from core.store.door import Door
 from core.store.prices import explain_request
-from core.store.rows import instant
-from core.store.session import tenant, transaction
-from web import chart, format
-from web.address import PERIODS, Address, parse_address
-from web.waterfall import waterfall
+from core.store.session import tenant
+from core.window import Window
+from web import api_docs, attribution, chart, session
+from web.address import Address, came_from_form, parse_address
+from web.assets import add_assets
+from web.pages import problem_page, render, script_json
+from web.safety import PageRoute
+from web.waterfall import total, waterfall
 
-_HERE = Path(__file__).parent
-_COOKIE = "tripoint_session"
-_SESSION = timedelta(days=30)
+__all__ = ["Web", "problem_page", "router", "wants_page"]
+
 _SHOWN = (
     "requests",
     "cost",
@@ -43,7 +41,6 @@ _SHOWN = (
     "ttft_p95",
     "errors",
 )
-_ROWS = 200
 _PAGE = 50
 # How many of a trace's requests are explained on its page; the rest have their cost and a link.
 _EXPLAINED = 50
@@ -63,18 +60,13 @@ class Web:
 
 def router(web: Web) -> APIRouter:
     """All pages."""
-    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-    pages = _pages()
-    _add_sign_in(routes, web, pages)
-    _add_static(routes)
-    _add_pages(routes, web, pages)
+    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, route_class=PageRoute)
+    session.add_sign_in(routes, web.engine, web.clock, web.secure_cookies)
+    add_assets(routes)
+    _add_costs(routes, web)
+    _add_requests(routes, web)
+    _add_api_docs(routes)
     return routes
-
-
-def problem_page(error: TripointError, status: int) -> HTMLResponse:
-    """An error as a page."""
-    page = _pages().get_template("problem.html")
-    return HTMLResponse(page.render(message=str(error), status=status, path="", signed_in=False), status)
 
 
 def wants_page(request: Request) -> bool:
@@ -84,164 +76,108 @@ def wants_page(request: Request) -> bool:
     )
 
 
-def _pages() -> Environment:
-    env = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.globals.update(
-        f=format, periods=PERIODS, dimensions=DIMENSIONS, metric_names=chart.METRIC_NAMES, label=chart.label,
-        not_set=chart.NOT_SET, instant=instant, units=METRICS,
-    )  # fmt: skip
-    return env
-
-
-def _add_sign_in(routes: APIRouter, web: Web, pages: Environment) -> None:
-    @routes.get("/sign-in")
-    def sign_in(token: str = "") -> Response:
-        if not token:
-            page = pages.get_template("sign_in.html").render(path="/sign-in", signed_in=False)
-            return HTMLResponse(page, 401)
-        now = web.clock()
-        with transaction(web.engine) as connection:
-            access = keys.authenticate(connection, token, now, "sign_in")
-            keys.consume(connection, access, now)
-            secret = new_key(access.role, os.urandom(32))
-            keys.add_key(
-                connection, access.project_id, secret, access.role, kind="session", expires_at=now + _SESSION
-            )
-        response = RedirectResponse("/attribution", 303)
-        response.set_cookie(
-            _COOKIE, secret, max_age=int(_SESSION.total_seconds()), httponly=True, samesite="lax",
-            secure=web.secure_cookies, path="/",
-        )  # fmt: skip
-        return response
-
-
-def _add_static(routes: APIRouter) -> None:
-    style = (_HERE / "static" / "style.css").read_bytes()
-    script = (_HERE / "static" / "page.js").read_bytes()
-    cached = {"Cache-Control": "public, max-age=3600"}
-
-    @routes.get("/static/style.css")
-    def stylesheet() -> Response:
-        return Response(style, media_type="text/css", headers=cached)
-
-    @routes.get("/static/page.js")
-    def page_script() -> Response:
-        return Response(script, media_type="text/javascript", headers=cached)
-
-    @routes.get("/static/vega.js")
-    def vega_script() -> Response:
-        body, version = chart.bundle()
-        headers = {
-            "Cache-Control": "public, max-age=86400",
-            "Content-Encoding": "gzip",
-            "ETag": f'"{version}"',
-        }
-        return Response(body, media_type="text/javascript", headers=headers)
-
-
 def _reader(web: Web) -> Any:
     def reader(request: Request) -> Access:
-        secret = request.cookies.get(_COOKIE)
-        if not secret:
-            raise Unauthenticated(
-                "You are not signed in. Open the address that `tripoint up` or `tripoint link` prints."
-            )
-        access = web.door.open(secret, "session")
-        if not access.may_read():
-            raise Unauthenticated("This session cannot read pages.")
-        return access
+        return session.reader(web.door, request)
 
     return Depends(reader)
 
 
-def _add_pages(routes: APIRouter, web: Web, pages: Environment) -> None:
+def _add_costs(routes: APIRouter, web: Web) -> None:
     reader = _reader(web)
 
     @routes.get("/")
     def home(access: Access = reader) -> Response:
         return RedirectResponse("/attribution", 303)
 
-    @routes.get("/attribution")
-    def show_costs(request: Request, access: Access = reader) -> str:
-        address = parse_address(request.query_params.multi_items(), default_group=("feature",))
-        answer = web.lens.ask(access.project_id, address.question(web.clock(), _SHOWN, _ROWS))
-        return pages.get_template("attribution.html").render(
-            **_common(address, "/attribution"),
+    @routes.get("/attribution", response_model=None)
+    def show_costs(request: Request, access: Access = reader) -> str | Response:
+        pairs = request.query_params.multi_items()
+        address = parse_address(pairs, default_group=("feature",))
+        if came_from_form(pairs):
+            return RedirectResponse(address.to("/attribution"), 303)
+        limit = MAX_ROWS if address.interval else attribution.ROWS_MAX
+        answer = web.lens.ask(access.project_id, address.question(web.clock(), _SHOWN, limit))
+        order = answer.question.order
+        return render(
+            "attribution.html",
+            **_common(request, address, "/attribution"),
             answer=answer,
-            shown=_SHOWN,
-            spec=_script_json(chart.spec(answer, answer.question.order)),
-            rows=[(row, _behind(address, row.group)) for row in answer.rows],
+            table=attribution.table(answer, address),
+            spec=script_json(chart.spec(answer, order)),
+            chart_note=chart.note(answer, order),
+            untouched=answer.coverage.requests == 0 and _untouched(web, access),
         )
 
-    @routes.get("/requests")
-    def show_requests(request: Request, access: Access = reader) -> str:
-        address = parse_address(request.query_params.multi_items())
+
+def _add_requests(routes: APIRouter, web: Web) -> None:
+    reader = _reader(web)
+
+    @routes.get("/requests", response_model=None)
+    def show_requests(request: Request, access: Access = reader) -> str | Response:
+        pairs = request.query_params.multi_items()
+        address = parse_address(pairs)
+        if came_from_form(pairs):
+            return RedirectResponse(address.to("/requests"), 303)
+        now = web.clock()
+        question = replace(address.plain(), order="").question(now, ("requests", "cost", "errors"), 1)
+        answer = web.lens.ask(access.project_id, question)
         with tenant(web.engine, access.project_id) as connection:
             page = requests.find_requests(
-                connection,
-                address.window(web.clock()),
-                address.filters,
-                cursor=address.cursor or None,
-                limit=_PAGE,
+                connection, question.window, address.filters, cursor=address.cursor or None, limit=_PAGE
             )
-        return pages.get_template("requests.html").render(
-            **_common(address, "/requests"),
+        return render(
+            "requests.html",
+            **_common(request, address, "/requests"),
             items=page.items,
-            next=replace(address, cursor=page.next).to("/requests") if page.next else None,
+            answer=answer,
+            older=replace(address, cursor=page.next).to("/requests") if page.next else None,
+            newest=address.plain().to("/requests") if address.cursor else None,
+            untouched=not page.items and _untouched(web, access),
         )
 
     @routes.get("/traces/{trace_id}")
-    def show_trace(trace_id: str, access: Access = reader) -> str:
+    def show_trace(trace_id: str, request: Request, access: Access = reader) -> str:
         if not is_hex(trace_id.lower(), 32):
-            raise NotFound("A trace id is 32 hex digits.")
+            raise BadQuestion("A trace id is 32 hex digits.")
         with tenant(web.engine, access.project_id) as connection:
             trace = requests.one_trace(connection, trace_id.lower())
             explained = {
                 item.id: explain_request(connection, item, web.book()) for item in trace.requests[:_EXPLAINED]
             }
-        return pages.get_template("trace.html").render(
+        return render(
+            "trace.html",
+            path="/traces",
             trace=trace,
             fall=waterfall(trace),
             explained=explained,
-            total=_total([item for item in trace.requests if item.counted]),
-            path="/traces",
-            signed_in=True,
+            total=total(trace),
             truncated=max(len(trace.requests), len(trace.spans)) >= requests.TRACE_SPANS_MAX,
         )
 
 
-def _common(address: Address, path: str) -> dict[str, Any]:
-    return {"address": address, "path": path, "signed_in": True}
+def _add_api_docs(routes: APIRouter) -> None:
+    @routes.get("/api/docs")
+    def show_api(request: Request) -> str:
+        base_url = _base_url(request)
+        return render(
+            "api.html",
+            path="/api/docs",
+            signed_in=session.COOKIE in request.cookies,
+            base_url=base_url,
+            routes=api_docs.routes(request.app.openapi(), base_url),
+        )
 
 
-def _behind(address: Address, group: tuple[str | None, ...]) -> str:
-    narrowed = address.only(list(zip(address.group_by, group, strict=False)))
-    return replace(narrowed, group_by=(), interval="", order="").to("/requests")
+def _common(request: Request, address: Address, path: str) -> dict[str, Any]:
+    return {"address": address, "path": path, "base_url": _base_url(request)}
 
 
-def _total(counted: list[LedgerRequest]) -> dict[str, int | None]:
-    """The trace's money and tokens over what is known, and how many requests have no price."""
-    priced = [item.cost_pico for item in counted if item.cost_pico is not None]
-    return {
-        "requests": len(counted),
-        "cost": sum(priced) if priced else None,
-        "unpriced": len(counted) - len(priced),
-        "input": _sum([item.record.usage.input_tokens for item in counted]),
-        "output": _sum([item.record.usage.output_tokens for item in counted]),
-    }
+def _base_url(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
 
 
-def _sum(values: list[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
-def _script_json(value: Any) -> str:
-    """JSON that cannot end the script element that it stands in."""
-    return json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def _untouched(web: Web, access: Access) -> bool:
+    """Whether this project has no request at all, so that an empty page can say how to send the first."""
+    with tenant(web.engine, access.project_id) as connection:
+        return not requests.find_requests(connection, Window(), {}, counted_only=False, limit=1).items

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.ledger import LedgerRequest, Trace
@@ -11,7 +11,8 @@ from core.request import Content, ContextSpan
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One span; `left` and `width` are per cent of the trace, `first_token` of the bar (None where unknown)."""
+    """One span. `left`, `width` and `waiting` (until the first token, None where unknown) are thousandths of the
+    trace, as the drawing's own coordinates; a bar is never too thin to be seen."""
 
     span_id: str
     depth: int
@@ -21,20 +22,24 @@ class Bar:
     duration_ms: float
     left: float
     width: float
-    first_token: float | None
+    waiting: float | None
     request: LedgerRequest | None
     content: Content | None
 
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """All bars, and how long the whole took."""
+    """All bars, how long the whole took, and the times that its scale names."""
 
     bars: Sequence[Bar]
     duration_ms: float
+    scale_ms: Sequence[float]
 
 
-_DEEPEST = 40
+# Deeper spans stand no further to the right: their names need the room.
+_DEEPEST = 12
+_WIDTH = 1000
+_THINNEST = 4
 
 
 def waterfall(trace: Trace) -> Waterfall:
@@ -45,7 +50,27 @@ def waterfall(trace: Trace) -> Waterfall:
     starts = [_start(span) for span in spans.values()]
     begin, end = min(starts), max(_start(span) + _duration(span) for span in spans.values())
     bars = [_bar(span, depth, begin, max(end - begin, 1), contents) for span, depth in _in_tree_order(spans)]
-    return Waterfall(bars, (end - begin) / 1e6)
+    whole = (end - begin) / 1e6
+    return Waterfall(bars, whole, [whole * part / 4 for part in range(5)])
+
+
+def total(trace: Trace) -> dict[str, int | None]:
+    """The money and tokens of a trace's counted requests over what is known, and how many have no price."""
+    counted = [item for item in trace.requests if item.counted]
+    priced = [item.cost_pico for item in counted if item.cost_pico is not None]
+    return {
+        "requests": len(counted),
+        "uncounted": len(trace.requests) - len(counted),
+        "cost": sum(priced) if priced else None,
+        "unpriced": len(counted) - len(priced),
+        "input": _sum(item.record.usage.input_tokens for item in counted),
+        "output": _sum(item.record.usage.output_tokens for item in counted),
+    }
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _in_tree_order(
@@ -76,23 +101,22 @@ def _by_start(spans: Mapping[str, LedgerRequest | ContextSpan], ids: Sequence[st
 
 
 def _bar(
-    span: LedgerRequest | ContextSpan, depth: int, begin: int, total: int, contents: Mapping[str, Content]
+    span: LedgerRequest | ContextSpan, depth: int, begin: int, whole: int, contents: Mapping[str, Content]
 ) -> Bar:
     request = span if isinstance(span, LedgerRequest) else None
     record = span.record if isinstance(span, LedgerRequest) else span
+    width = max(_WIDTH * record.duration_ns / whole, _THINNEST)
     ttft_ns = request.record.ttft_ns if request else None
     return Bar(
         span_id=record.span_id,
         depth=depth,
-        name=record.name,
-        kind="request" if isinstance(span, LedgerRequest) else span.kind,
+        name=record.name or "(no name)",
+        kind="request" if request else getattr(record, "kind", "span"),
         status=record.status,
         duration_ms=record.duration_ns / 1e6,
-        left=100 * (record.started_ns - begin) / total,
-        width=100 * record.duration_ns / total,
-        first_token=100 * ttft_ns / record.duration_ns
-        if ttft_ns is not None and record.duration_ns
-        else None,
+        left=min(_WIDTH * (record.started_ns - begin) / whole, _WIDTH - width),
+        width=width,
+        waiting=None if ttft_ns is None else min(_WIDTH * ttft_ns / whole, width),
         request=request,
         content=contents.get(record.span_id),
     )

@@ -73,11 +73,13 @@ def _stage(connection: Connection, batches: Sequence[Batch]) -> None:
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     if not connection.info.get("staged"):
         driver.execute(_STAGES)
+        # At once: the tables must not vanish with the rollback of a batch that was refused.
+        driver.commit()
         connection.info["staged"] = True
     with driver.cursor() as cursor:
-        _copy(cursor, "stage_request", [*REQUEST_COLUMNS, "user_name"], _request_rows(batches))
+        _copy(cursor, "stage_request", [*REQUEST_COLUMNS, "user_name"], request_rows(batches))
         _copy(cursor, "stage_context_span", [*SPAN_COLUMNS, "user_name"], _span_rows(batches))
-        _copy(cursor, "stage_content", CONTENT_COLUMNS, _content_rows(batches))
+        _copy(cursor, "stage_content", CONTENT_COLUMNS, content_rows(batches))
 
 
 def _copy(
@@ -93,7 +95,7 @@ def _copy(
             copy.write_row(row)
 
 
-def _request_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
+def request_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
     columns = [*REQUEST_COLUMNS, "user_name"]
     for batch in batches:
         for record, priced in batch.requests:
@@ -110,7 +112,7 @@ def _span_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
             yield (batch.project_id, *_cells(span_values(span), columns))
 
 
-def _content_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
+def content_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
     compressor = zstandard.ZstdCompressor(level=1)
     for batch in batches:
         for item in batch.contents:

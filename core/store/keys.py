@@ -38,6 +38,8 @@ def add_key(
     expires_at: datetime | None = None,
 ) -> int:
     """Store a key's hash in the project that the transaction entered; returns the key's id."""
+    if "\0" in name:
+        raise BadInput("A key's name cannot hold the character NUL.")
     statement = insert(api_key).values(
         project_id=project_id,
         kind=kind,

@@ -156,7 +156,7 @@ def _statement(question: CostQuestion) -> Select[Any]:
 
 
 def _order(question: CostQuestion, groups: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
-    names = [literal_column(f"g{i}").asc().nulls_last() for i in range(len(question.group_by))]
+    names: list[ColumnElement[Any]] = [literal_column(f"g{i}").asc().nulls_last() for i in range(len(question.group_by))]
     order: list[ColumnElement[Any]] = [literal_column("is_total").desc()]
     if question.interval:
         order.append(literal_column("start").asc())

@@ -17,16 +17,14 @@ _known: WeakKeyDictionary[Engine, set[date]] = WeakKeyDictionary()
 def ensure_days(engine: Engine, days: Iterable[date]) -> None:
     """See to it that the partitions of these days exist; a day known to exist costs nothing.
 
-    In a transaction of its own: a day noted as known must not vanish with somebody's rollback.
+    Each in a transaction of its own: a day noted as known must not vanish with somebody's rollback, and a
+    backfill of years would need more locks at once than PostgreSQL has.
     """
     known = _known.setdefault(engine, set())
-    missing = sorted(set(days) - known)
-    if not missing:
-        return
-    with transaction(engine) as connection:
-        for day in missing:
+    for day in sorted(set(days) - known):
+        with transaction(engine) as connection:
             connection.exec_driver_sql(f"SELECT tripoint_ensure_day('{day.isoformat()}')")
-    known.update(missing)
+        known.add(day)
 
 
 def make_ahead(engine: Engine, today: date) -> None:

@@ -22,6 +22,7 @@ from core.store.tables import content, context_span, request, user_name
 from core.window import Window
 
 _R = request.c
+# Of a trace's prompts and answers so many bytes are read at most.
 _CONTENT_MAX = 64 * 1024 * 1024
 # A trace's page shows so many spans at most; it says so where there are more.
 TRACE_SPANS_MAX = 2000
@@ -92,11 +93,15 @@ def _contents(
     connection: Connection, trace_id: str, starts: Mapping[tuple[str, str], datetime]
 ) -> list[Content]:
     rows = connection.execute(
-        select(content).where(content.c.trace_id == trace_id).limit(TRACE_SPANS_MAX)
-    ).all()
-    found = []
+        select(content).where(content.c.trace_id == trace_id).limit(TRACE_SPANS_MAX),
+        execution_options={"yield_per": 10},
+    )
+    found, room = [], _CONTENT_MAX
     for row in rows:
-        body = json.loads(zstandard.ZstdDecompressor().decompress(row.body, max_output_size=_CONTENT_MAX))
+        room -= zstandard.frame_content_size(row.body)
+        if room < 0:
+            break
+        body = json.loads(zstandard.ZstdDecompressor().decompress(row.body))
         started = starts.get((row.trace_id, row.span_id))
         found.append(
             Content(
@@ -153,8 +158,9 @@ def _encode(row: Row[Any]) -> str:
 def _decode(cursor: str) -> tuple[datetime, str, str]:
     try:
         started_at, trace_id, span_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if is_hex(trace_id, 32) and is_hex(span_id, 16):
-            return datetime.fromisoformat(started_at), trace_id, span_id
-    except (ValueError, TypeError, binascii.Error, UnicodeError):
+        at = datetime.fromisoformat(started_at)
+        if is_hex(trace_id, 32) and is_hex(span_id, 16) and at.tzinfo is not None:
+            return at, trace_id, span_id
+    except (ValueError, TypeError, binascii.Error, UnicodeError, RecursionError):
         pass
     raise BadQuestion("This cursor is not one that a page of requests gave. Start again without it.")

@@ -162,12 +162,12 @@ def as_sent(record: RequestRecord, settled: RequestRecord) -> dict[str, Any] | N
     return changed or None
 
 
-def sent_record(row: Mapping[str, Any]) -> RequestRecord:
+def sent_record(row: Mapping[Any, Any]) -> RequestRecord:
     """The record as it was sent, from a row with its user's name."""
     return record_of({**row, **(row["as_sent"] or {})})
 
 
-def record_of(row: Mapping[str, Any]) -> RequestRecord:
+def record_of(row: Mapping[Any, Any]) -> RequestRecord:
     """The record that a row holds now."""
     started_ns = nanoseconds(row["started_at"])
     return RequestRecord(
@@ -184,7 +184,7 @@ def record_of(row: Mapping[str, Any]) -> RequestRecord:
     )
 
 
-def span_of(row: Mapping[str, Any]) -> ContextSpan:
+def span_of(row: Mapping[Any, Any]) -> ContextSpan:
     """The context span that a row holds."""
     return ContextSpan(
         started_ns=nanoseconds(row["started_at"]),
@@ -194,7 +194,7 @@ def span_of(row: Mapping[str, Any]) -> ContextSpan:
     )
 
 
-def _context_of(row: Mapping[str, Any]) -> Context:
+def _context_of(row: Mapping[Any, Any]) -> Context:
     return Context(
         feature=row["feature"],
         feature_hint=row.get("feature_hint"),

@@ -13,10 +13,14 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import SetupError, Unavailable
 
 APP_ROLE = "tripoint_app"
+_CONNECT_TIMEOUT_S = 10
+# Operational by their class, and yet the statement's own fault: trying again cannot help.
+_HOPELESS = psycopg.errors.ProgramLimitExceeded
 
 
 def open_engine(
@@ -32,7 +36,12 @@ def open_engine(
     """
     parsed = make_url(url).set(drivername="postgresql+psycopg")
     engine = create_engine(
-        parsed, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, pool_recycle=1800
+        parsed,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
     )
 
     @event.listens_for(engine, "connect")
@@ -69,16 +78,35 @@ def tenant(engine: Engine, project_id: int) -> Iterator[Connection]:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction; a database that cannot be reached is `Unavailable`."""
+    """One transaction. A database that cannot do it just now is `Unavailable`; any other refusal, one of a
+    COPY included, is a `DBAPIError`."""
     try:
         with engine.begin() as connection:
             yield connection
-    except OperationalError as error:
-        raise Unavailable(f"The database cannot be used just now: {_first_line(error)}") from error
+    except PoolTimeout as error:
+        raise Unavailable("All connections to the database are busy. Try again in a moment.") from error
     except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error) and (again := _try_again(error.orig)):
+            raise again from error
         if error.connection_invalidated:
-            raise Unavailable(f"The database went away: {_first_line(error)}") from error
+            raise Unavailable(f"The database went away: {_first_line(error.orig)}") from error
         raise
+    except psycopg.Error as error:
+        # From a cursor of the driver itself, which COPY needs.
+        if again := _try_again(error):
+            raise again from error
+        raise DBAPIError(None, None, error) from error
+
+
+def _try_again(error: psycopg.Error) -> Unavailable | None:
+    """What a caller shall hear of an error that another try may not meet."""
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return Unavailable(
+            "The database took longer than it may. Ask for a shorter time or fewer groups, or try again."
+        )
+    if isinstance(error, psycopg.OperationalError) and not isinstance(error, _HOPELESS):
+        return Unavailable(f"The database cannot be used just now: {_first_line(error)}")
+    return None
 
 
 def project_ids(engine: Engine) -> list[int]:
@@ -96,12 +124,13 @@ def check(engine: Engine) -> str:
     except OperationalError as error:
         raise SetupError(
             f"PostgreSQL cannot be reached at {engine.url.render_as_string(hide_password=True)}:"
-            f" {_first_line(error)}. Check TRIPOINT_DATABASE_URL."
+            f" {_first_line(error.orig)}. Check TRIPOINT_DATABASE_URL."
         ) from error
     if number < 150000:
         raise SetupError(f"PostgreSQL {version} is too old: Tripoint needs 15 or newer.")
     return str(version)
 
 
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+def _first_line(error: object) -> str:
+    words = str(error).strip()
+    return words.splitlines()[0] if words else type(error).__name__

@@ -47,10 +47,14 @@ class Stored:
     duplicate_of: str | None
 
 
-def lock(connection: Connection, project_id: int) -> bool:
-    """True where no other worker settles this project; held to the end of the transaction."""
-    statement = f"SELECT pg_try_advisory_xact_lock({_LOCK_CLASS}, {int(project_id)})"
-    return bool(connection.exec_driver_sql(statement).scalar_one())
+def lock(connection: Connection, project_id: int, wait: bool) -> bool:
+    """True where no other worker settles this project, or none does any more; held to the end of the
+    transaction."""
+    key = f"({_LOCK_CLASS}, {int(project_id)})"
+    if wait:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{key}")
+        return True
+    return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock{key}").scalar_one())
 
 
 def waiting(
@@ -90,6 +94,7 @@ def with_twins(connection: Connection, found: Waiting) -> frozenset[str]:
 
 
 # The start is bounded on both sides so that an index range answers, even for a mock whose ids never change.
+# One instrumentation of one service reports a call in one trace only, so a mock's calls are not chained.
 _TWINS = text("""
     SELECT DISTINCT twin.trace_id FROM request own
     JOIN request twin ON twin.project_id = own.project_id AND twin.response_id = own.response_id
@@ -97,6 +102,7 @@ _TWINS = text("""
             AND own.started_at + own.duration_us * interval '1 microsecond'
         AND twin.started_at + twin.duration_us * interval '1 microsecond' >= own.started_at
         AND twin.day BETWEEN :first AND :last
+        AND (own.source = '' OR twin.source <> own.source OR twin.service IS DISTINCT FROM own.service)
     WHERE own.trace_id = ANY(:traces) AND own.day BETWEEN :first AND :last AND own.response_id IS NOT NULL
 """)
 
@@ -167,14 +173,18 @@ def write(connection: Connection, changes: Sequence[Change]) -> None:
         cursor.execute(_UPDATE)
 
 
-def finish(connection: Connection, found: Waiting) -> None:
-    """Mark the traces that waited as settled and take their marks away."""
+def finish(connection: Connection, found: Waiting, stored: Sequence[Stored]) -> None:
+    """Mark the loaded requests of the traces that waited as settled and take their marks away. A request that
+    was committed in the meantime stays provisional, for its own mark's sake."""
+    fresh = [s.sent for s in stored if s.state == "provisional" and s.sent.trace_id in found.traces]
     connection.execute(
         text("""
-            UPDATE request SET state = 'settled', xid = pg_current_xact_id()
-            WHERE trace_id = ANY(:traces) AND day BETWEEN :first AND :last AND state = 'provisional'
+            UPDATE request r SET state = 'settled', xid = pg_current_xact_id()
+            FROM unnest(CAST(:traces AS text[]), CAST(:spans AS text[])) AS loaded (trace_id, span_id)
+            WHERE r.trace_id = loaded.trace_id AND r.span_id = loaded.span_id
+                AND r.day BETWEEN :first AND :last AND r.state = 'provisional'
         """),
-        {"traces": sorted(found.traces), **found.days()},
+        {"traces": [r.trace_id for r in fresh], "spans": [r.span_id for r in fresh], **found.days()},
     )
     connection.execute(text("DELETE FROM unsettled WHERE id = ANY(:marks)"), {"marks": list(found.marks)})
 

@@ -206,7 +206,17 @@ DO $$ BEGIN
     END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
-GRANT tripoint_app TO CURRENT_USER;
+-- The migrating login must be able to act as the role. Where somebody else made the role, it may have been
+-- granted already, and granting it again takes a right that only its maker has.
+DO $$ BEGIN
+    GRANT tripoint_app TO CURRENT_USER;
+EXCEPTION WHEN insufficient_privilege THEN
+    IF NOT pg_has_role('tripoint_app', 'USAGE') THEN
+        RAISE insufficient_privilege USING MESSAGE =
+            format('run as its maker or as a superuser: GRANT tripoint_app TO %I', current_user);
+    END IF;
+END $$;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO tripoint_app;
 GRANT SELECT ON project TO tripoint_app;
 GRANT SELECT, INSERT, UPDATE ON api_key TO tripoint_app;

@@ -15,14 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sqlalchemy import Engine
 
 from core.question import DIMENSIONS
+from tests import otlp_protobuf
 from tests.conftest import SHARED, Project, Server, make_project
 
 TRACES = SHARED / "data" / "azure_llm_2023"
@@ -112,35 +110,26 @@ def _rows() -> Iterator[tuple[str, int, int, int]]:
 
 
 def body(requests: Sequence[Sent]) -> bytes:
-    export = ExportTraceServiceRequest()
-    group = export.resource_spans.add()
-    group.resource.attributes.append(KeyValue(key="service.name", value=AnyValue(string_value="azure")))
-    spans = group.scope_spans.add().spans
-    for request in requests:
-        span = spans.add(
-            name=f"chat {request.model}",
-            trace_id=(request.at + 1).to_bytes(16, "big"),
-            span_id=(request.at + 1).to_bytes(8, "big"),
-            start_time_unix_nano=request.started_ns,
-            end_time_unix_nano=request.started_ns + 250_000_000 + request.output_tokens * 20_000_000,
-        )
-        names = {
+    return otlp_protobuf.body((_span(request) for request in requests), service="azure")
+
+
+def _span(request: Sent) -> Span:
+    named = ("feature", "tier", "plan", "user", "session", "tenant")
+    return otlp_protobuf.span(
+        (request.at + 1).to_bytes(16, "big"),
+        (request.at + 1).to_bytes(8, "big"),
+        f"chat {request.model}",
+        request.started_ns,
+        250_000_000 + request.output_tokens * 20_000_000,
+        {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "openai",
             "gen_ai.request.model": request.model,
-        }
-        names |= {
-            f"tripoint.{name}": value
-            for name, value in request.dimensions.items()
-            if name in ("feature", "tier", "plan", "user", "session", "tenant")
-        }
-        counts = {
             "gen_ai.usage.input_tokens": request.input_tokens,
             "gen_ai.usage.output_tokens": request.output_tokens,
-        }
-        span.attributes.extend(KeyValue(key=k, value=AnyValue(string_value=v)) for k, v in names.items())
-        span.attributes.extend(KeyValue(key=k, value=AnyValue(int_value=v)) for k, v in counts.items())
-    return export.SerializeToString()
+            **{f"tripoint.{name}": request.dimensions[name] for name in named},
+        },
+    )
 
 
 Ask = Callable[..., dict[str, Any]]

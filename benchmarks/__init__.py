@@ -1,0 +1,1 @@
+"""What Tripoint costs, in CPU time; see README.md for how to read it."""

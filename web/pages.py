@@ -1,0 +1,49 @@
+"""The templates, and what all of them know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from core.errors import TripointError, Unauthenticated
+from core.question import DIMENSIONS
+from core.store.rows import instant
+from web import assets, chart, content, format
+from web.address import PERIODS
+from web.metric import METRIC_NAMES, exact
+from web.safety import protect
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(default=True, default_for_string=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.globals.update(
+    f=format, periods=PERIODS, dimensions=DIMENSIONS, metric_names=METRIC_NAMES, label=chart.label,
+    asset=assets.address, instant=instant, exact=exact, said=content.asked_and_answered,
+)  # fmt: skip
+
+
+def render(template: str, *, path: str, signed_in: bool = True, **known: Any) -> str:
+    """One page; `path` is the entry of the navigation that it belongs to."""
+    return _ENVIRONMENT.get_template(template).render(path=path, signed_in=signed_in, **known)
+
+
+def problem_page(error: TripointError, status: int) -> HTMLResponse:
+    """An error as a page."""
+    signed_in = not isinstance(error, Unauthenticated)
+    page = render("problem.html", path="", signed_in=signed_in, message=str(error), status=status)
+    response = HTMLResponse(page, status)
+    protect(response.headers)
+    return response
+
+
+def script_json(value: Any) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    return json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
