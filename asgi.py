@@ -55,6 +55,7 @@ class Parts:
     shelf: Shelf = field(init=False)
     door: Door = field(init=False)
     intake: Intake = field(init=False)
+    room: Room = field(init=False)
 
     def __post_init__(self) -> None:
         if self.settings.database_url is None:
@@ -67,13 +68,14 @@ class Parts:
         self.shelf = Shelf(self.engine)
         self.door = Door(self.engine, self.clock)
         self.intake = Intake(partial(append, self.writer))
+        # One for HTTP and gRPC together: it bounds the process.
+        self.room = Room(Limits(self.settings.body_max_bytes, self.settings.queue_max_bytes))
 
     def collector(self) -> receive.Collector:
-        limits = Limits(self.settings.body_max_bytes, self.settings.queue_max_bytes)
         return receive.Collector(
             door=self.door,
             intake=self.intake,
-            room=Room(limits),
+            room=self.room,
             book=self.shelf.book,
             clock=self.clock,
             past=timedelta(days=self.settings.past_days),

@@ -132,11 +132,14 @@ def serve(
 
 
 @app.command()
-def work(concurrency: Annotated[int, typer.Option(help="processes", min=1, max=64)] = 1) -> None:
-    """Run the Celery worker with its beat against TRIPOINT_BROKER_URL and TRIPOINT_DATABASE_URL."""
+def work(
+    concurrency: Annotated[int, typer.Option(help="processes", min=1, max=64)] = 1,
+    beat: Annotated[bool, typer.Option(help="run the clock too; one worker's is enough")] = True,
+) -> None:
+    """Run the Celery worker against TRIPOINT_BROKER_URL and TRIPOINT_DATABASE_URL."""
     import launch
 
-    launch.work(load_settings(), concurrency)
+    launch.work(load_settings(), concurrency, beat)
 
 
 @app.command()

@@ -210,8 +210,8 @@ def serve(settings: Settings, rooms: tuple[str, ...], workers: int) -> None:
     )
 
 
-def work(settings: Settings, concurrency: int) -> None:
-    """The worker process with its beat, until a signal."""
+def work(settings: Settings, concurrency: int, beat: bool = True) -> None:
+    """The worker process, until a signal; with the clock that says what is due, where `beat` is set."""
     from log import configure
 
     _die_with_supervisor(kill_after_s=8)
@@ -221,12 +221,11 @@ def work(settings: Settings, concurrency: int) -> None:
     worker.app.worker_main(
         [
             "worker",
-            "--beat",
             f"--concurrency={concurrency}",
             "--without-gossip",
             "--without-mingle",
             f"--loglevel={settings.log_level.upper()}",
-            f"--schedule={settings.data / 'beat-schedule'}",
+            *(["--beat", f"--schedule={settings.data / 'beat-schedule'}"] if beat else []),
         ]
     )
 

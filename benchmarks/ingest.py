@@ -74,7 +74,9 @@ def _spans_per_cpu_s(results: Iterable[dict[str, Any]]) -> float:
     return median(result["accepted"] / result["cpu_s"] for result in results)
 
 
-def _load(url: str, key: str, pids: Sequence[int], batch: int, connections: int, spans: int) -> dict[str, Any]:
+def _load(
+    url: str, key: str, pids: Sequence[int], batch: int, connections: int, spans: int
+) -> dict[str, Any]:
     before = sum(map(place.cpu_s, pids))
     command = [sys.executable, str(place.SHARED_BENCH / "loadgen.py"), "--url", f"{url}/v1/traces"]
     command += ["--header", f"authorization: Bearer {key}", "--batch", str(batch), "--conc", str(connections)]
@@ -108,13 +110,31 @@ def _step_by_step(base: place.Database) -> None:
         bare = [Batch(one.project_id, one.requests) for one in batches]
         for one in batches[: len(batches) // 4]:
             append(engine, [one])
-        batches = [read_spans(one, base.project, book, clocks, True)[0] for one in map(_again(otlp_gen, batch), bodies)]
+        batches = [
+            read_spans(one, base.project, book, clocks, True)[0]
+            for one in map(_again(otlp_gen, batch), bodies)
+        ]
         rows: list[tuple[str, Callable[[Any], object], Sequence[Any], Callable[[], float]]] = [
             ("protobuf parse alone", ExportTraceServiceRequest.FromString, bodies, time.process_time),
-            ("decode (parse included)", lambda body: decode_traces(body, "protobuf"), bodies, time.process_time),
+            (
+                "decode (parse included)",
+                lambda body: decode_traces(body, "protobuf"),
+                bodies,
+                time.process_time,
+            ),
             ("record", lambda one: [record_from_span(s) for s in one.spans], decoded, time.process_time),
-            ("price", lambda one: [in_range(price_request(r, book)) for r in one], requests, time.process_time),
-            ("find content", lambda one: [content_from_span(s) for s in one.spans], decoded, time.process_time),
+            (
+                "price",
+                lambda one: [in_range(price_request(r, book)) for r in one],
+                requests,
+                time.process_time,
+            ),
+            (
+                "find content",
+                lambda one: [content_from_span(s) for s in one.spans],
+                decoded,
+                time.process_time,
+            ),
             ("rows", lambda one: list(request_rows([one])), bare, time.process_time),
             ("content rows (zstd)", lambda one: list(content_rows([one])), batches, time.process_time),
         ]
@@ -134,7 +154,9 @@ def _again(otlp_gen: Any, batch: int) -> Callable[[bytes], Any]:
     return lambda body: decode_traces(templates[len(body) % len(templates)].body(), "protobuf")
 
 
-def _us(work: Callable[[Any], object], inputs: Sequence[Any], batch: int, clock: Callable[[], float]) -> float:
+def _us(
+    work: Callable[[Any], object], inputs: Sequence[Any], batch: int, clock: Callable[[], float]
+) -> float:
     times = []
     for one in inputs:
         start = clock()

@@ -89,7 +89,9 @@ def server(base: Database, *, content: bool) -> Iterator[tuple[str, int]]:
         "TRIPOINT_STORE_CONTENT": str(content).lower(),
         "TRIPOINT_LOG_LEVEL": "warning",
     }
-    with _running([sys.executable, "-m", "cli", "serve"], environment, f"http://127.0.0.1:{port}/readyz") as pid:
+    with _running(
+        [sys.executable, "-m", "cli", "serve"], environment, f"http://127.0.0.1:{port}/readyz"
+    ) as pid:
         yield f"http://127.0.0.1:{port}", pid
 
 

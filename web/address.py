@@ -98,6 +98,14 @@ class Address:
         """The same window and filters without grouping and order, as the list of requests takes them."""
         return replace(self, group_by=(), interval="", order="", cursor="")
 
+    def unfiltered(self) -> Address:
+        """The same without filters."""
+        return replace(self, filters={}, cursor="")
+
+    def over_all_time(self) -> Address:
+        """The same over all that is kept."""
+        return self.within(Window())
+
     def ordered(self, metric: str) -> Address:
         """The same in the order of another metric."""
         return replace(self, order=metric, cursor="")

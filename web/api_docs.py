@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-_EXAMPLES = {
-    "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
-    "request_id": "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-    "key_id": "7",
+# Path parameters: an example, and what they mean.
+_PATH = {
+    "trace_id": ("4bf92f3577b34da6a3ce929d0e0e4736", "32 hex digits"),
+    "request_id": ("4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", "trace id, hyphen, span id"),
+    "key_id": ("7", "the key's id in the list of keys"),
 }
 
 
@@ -63,7 +64,9 @@ def _route(
         parameters=[one for one in every if not one.words.startswith("Filter:")] + _body_parameters(schema),
         filters=[one for one in every if one.words.startswith("Filter:")],
         answers=[
-            (code, answer.get("description", "")) for code, answer in operation.get("responses", {}).items()
+            (code, answer.get("description", ""))
+            for code, answer in sorted(operation.get("responses", {}).items())
+            if code != "422"  # asgi.py answers 400 in its place
         ],
         example=_example(base_url, path, method, given, schema),
     )
@@ -71,8 +74,9 @@ def _route(
 
 def _parameter(one: Mapping[str, Any]) -> Parameter:
     schema = one.get("schema", {})
+    words = one.get("description") or (_PATH.get(one["name"], ("", ""))[1] if one["in"] == "path" else "")
     return Parameter(
-        one["name"], one["in"], _type(schema), one.get("required", False), one.get("description", "")
+        one["name"], one["in"], _type(schema), one.get("required", False), words.replace("`", "")
     )
 
 
@@ -106,14 +110,14 @@ def _example(
         for one in given
         if one["in"] == "query" and (examples := one.get("schema", {}).get("examples") or one.get("examples"))
     ]
-    for name, value in _EXAMPLES.items():
+    for name, (value, _) in _PATH.items():
         path = path.replace("{" + name + "}", value)
     url = f"{base_url}{path}" + (f"?{'&'.join(query)}" if query else "")
-    parts = ["curl"] + ([f"-X {method.upper()}"] if method != "get" else [])
+    parts = ["curl" + (f" -X {method.upper()}" if method != "get" else "")]
     parts += ['-H "Authorization: Bearer $KEY"']
     body = {
         name: one["examples"][0] for name, one in schema.get("properties", {}).items() if one.get("examples")
     }
     if body:
         parts += ["-H 'Content-Type: application/json'", f"-d '{json.dumps(body)}'"]
-    return " \\\n  ".join([" ".join(parts), f"'{url}'"])
+    return " \\\n  ".join([*parts, f"'{url}'"])

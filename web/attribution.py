@@ -39,20 +39,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One metric's heading; `digits` is the room that its fractions need."""
+    """One metric's heading."""
 
     metric: str
     name: str
     link: str
     chosen: bool
-    digits: int
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table, its total line last."""
+    """The table. `digits` is the room that the fractions of each column need, unpriced last."""
 
     columns: Sequence[Column]
+    digits: Sequence[int]
     lines: Sequence[Line]
     total: Line
     hidden: int
@@ -60,25 +60,19 @@ class Table:
 
 def table(answer: Answer, address: Address) -> Table:
     """The rows of an answer that a page shows: over time the latest, else the leading ones."""
-    metrics = answer.question.metrics
     rows = answer.rows[-ROWS_MAX:] if answer.question.interval else answer.rows[:ROWS_MAX]
     if answer.question.interval:
         rows = rows[::-1]
     lines = [_line(answer, address, row) for row in rows]
     total = _total(answer, address)
-    columns = [_column(metric, address, answer, [*lines, total]) for metric in metrics]
-    return Table(columns, lines, total, answer.groups - len(lines))
-
-
-def _column(metric: str, address: Address, answer: Answer, lines: Sequence[Line]) -> Column:
-    at = answer.question.metrics.index(metric)
-    return Column(
-        metric=metric,
-        name=METRIC_NAMES[metric],
-        link=address.ordered(metric).to("/attribution"),
-        chosen=metric == answer.question.order,
-        digits=max(len(line.cells[at].fraction) for line in lines),
-    )
+    columns = [
+        Column(
+            name, METRIC_NAMES[name], address.ordered(name).to("/attribution"), name == answer.question.order
+        )
+        for name in answer.question.metrics
+    ]
+    digits = [max(len(line.cells[at].fraction) for line in (*lines, total)) for at in range(len(total.cells))]
+    return Table(columns, digits, lines, total, answer.groups - len(lines))
 
 
 def _line(answer: Answer, address: Address, row: Row) -> Line:

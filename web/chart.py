@@ -27,11 +27,13 @@ _STATUSES = {"ok": "--c1", "error": "--bad", "aborted": "--warn"}
 _TIME_FORMATS = {"hour": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "week": "week of %Y-%m-%d", "month": "%Y-%m"}
 
 
+VERSION = vl_convert.__version__
+
+
 @cache
-def bundle() -> tuple[bytes, str]:
-    """Vega, Vega-Lite and Vega-Embed as one gzipped script, and its version. Takes a second the first time."""
-    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode()
-    return gzip.compress(script, 6, mtime=0), hashlib.sha256(script).hexdigest()[:16]
+def bundle() -> bytes:
+    """Vega, Vega-Lite and Vega-Embed as one gzipped script. Takes a second the first time."""
+    return gzip.compress(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode(), 6, mtime=0)
 
 
 def spec(answer: Answer, metric: str) -> dict[str, Any] | None:
@@ -106,7 +108,7 @@ def _over_time(answer: Answer, rows: Sequence[Row], metric: str) -> dict[str, An
     values = [
         _datum(metric, value, by)
         | {"group": name, "rank": series.index(name), "when": start.strftime(_TIME_FORMATS[interval])}
-        | {"start": start.isoformat(), "end": interval_end(start, interval).isoformat()}
+        | {"start": _instant(start), "end": _instant(interval_end(start, interval))}
         for (start, name), value in sums.items()
     ]
     meanings = _MEANINGS | (_STATUSES if answer.question.group_by == ("status",) else {})
@@ -126,12 +128,13 @@ def _leading(rows: Sequence[Row], metric: str) -> list[tuple[Value, ...]]:
 def _series_marks(answer: Answer, metric: str, unit: str, series: list[str]) -> dict[str, Any]:
     stacked = metric in ADDS_UP
     window = answer.question.window
-    domain = [at.isoformat() for at in (window.start, window.end) if at is not None]
+    ends = {"domainMin": window.start, "domainMax": window.end}
+    scale = {"type": "utc"} | {name: _instant(at) for name, at in ends.items() if at is not None}
     x: dict[str, Any] = {
         "field": "start",
         "type": "temporal",
         "title": None,
-        "scale": {"type": "utc"} | ({"domain": domain} if len(domain) == 2 else {}),
+        "scale": scale,
         "axis": {"grid": False, "labelOverlap": True},
     }
     encoding: dict[str, Any] = {
@@ -151,6 +154,11 @@ def _series_marks(answer: Answer, metric: str, unit: str, series: list[str]) -> 
         encoding["color"]["legend"] = None
     line = {"type": "line", "point": {"size": 36}, "strokeWidth": 2}
     return {"mark": {"type": "bar"} if stacked else line, "encoding": encoding}
+
+
+def _instant(at: datetime) -> int:
+    """Milliseconds since 1970, which no reader of dates can shift into another zone."""
+    return round(at.timestamp() * 1000)
 
 
 def _frame(values: Sequence[Mapping[str, Any]], height: int, colours: Sequence[str]) -> dict[str, Any]:

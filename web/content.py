@@ -43,7 +43,11 @@ def _from_value(value: Any) -> list[Message]:
 
 
 def _is_message(part: Any) -> bool:
-    return isinstance(part, dict) and isinstance(part.get("role"), str) and ({"content", "parts"} & part.keys() != set())
+    return (
+        isinstance(part, dict)
+        and isinstance(part.get("role"), str)
+        and ("content" in part or "parts" in part)
+    )
 
 
 def _said(message: dict[str, Any]) -> str:

@@ -14,7 +14,9 @@ def interval_end(start: datetime, interval: str) -> datetime:
     if interval != "month":
         return start + _FIXED[interval]
     return (
-        start.replace(year=start.year + 1, month=1) if start.month == 12 else start.replace(month=start.month + 1)
+        start.replace(year=start.year + 1, month=1)
+        if start.month == 12
+        else start.replace(month=start.month + 1)
     )
 
 

@@ -48,7 +48,9 @@ def exact(metric: str, value: Number) -> str:
     """A figure with all its digits and its unit, as the API answers it."""
     if value is None:
         return "unknown"
-    return format.exact(int(value)) if metric in MONEY else f"{value} {METRICS[metric]}".removesuffix(" count")
+    return (
+        format.exact(int(value)) if metric in MONEY else f"{value} {METRICS[metric]}".removesuffix(" count")
+    )
 
 
 def axis(metric: str, values: Iterable[Number]) -> tuple[float, str]:

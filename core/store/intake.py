@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
+import orjson
 import psycopg
 import zstandard
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table, Text
+from sqlalchemy.dialects.postgresql import dialect
 
 from core.pricing.price import Priced
 from core.request import Content, ContextSpan, RequestRecord
@@ -23,7 +26,8 @@ _FILLED_BY_SERVER = {"project_id", "user_key", "state", "duplicate_of", "receive
 REQUEST_COLUMNS = [c.name for c in request.columns if c.name not in _FILLED_BY_SERVER]
 SPAN_COLUMNS = [c.name for c in context_span.columns if c.name not in _FILLED_BY_SERVER]
 CONTENT_COLUMNS = [c.name for c in content.columns if c.name not in _FILLED_BY_SERVER]
-_JSON = {"tags", "usage_raw", "as_sent"}
+_request_cells: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*REQUEST_COLUMNS, "user_name")
+_span_cells: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*SPAN_COLUMNS, "user_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,53 +81,73 @@ def _stage(connection: Connection, batches: Sequence[Batch]) -> None:
         driver.commit()
         connection.info["staged"] = True
     with driver.cursor() as cursor:
-        _copy(cursor, "stage_request", [*REQUEST_COLUMNS, "user_name"], request_rows(batches))
-        _copy(cursor, "stage_context_span", [*SPAN_COLUMNS, "user_name"], _span_rows(batches))
-        _copy(cursor, "stage_content", CONTENT_COLUMNS, content_rows(batches))
+        _copy(cursor, "stage_request", [*REQUEST_COLUMNS, "user_name"], request, request_rows(batches))
+        _copy(cursor, "stage_context_span", [*SPAN_COLUMNS, "user_name"], context_span, _span_rows(batches))
+        _copy(cursor, "stage_content", CONTENT_COLUMNS, content, content_rows(batches))
 
 
 def _copy(
-    cursor: psycopg.Cursor[Any], table: str, columns: list[str], rows: Iterable[tuple[Any, ...]]
+    cursor: psycopg.Cursor[Any],
+    stage: str,
+    columns: list[str],
+    table: Table,
+    rows: Iterable[tuple[Any, ...]],
 ) -> None:
     rows = iter(rows)
     first = next(rows, None)
     if first is None:
         return
-    with cursor.copy(f"COPY {table} (project_id, {', '.join(columns)}) FROM STDIN") as copy:
+    columns = ["project_id", *columns]
+    with cursor.copy(f"COPY {stage} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types([_type_name(table, name) for name in columns])
         copy.write_row(first)
         for row in rows:
             copy.write_row(row)
 
 
+def _type_name(table: Table, column: str) -> str:
+    """What PostgreSQL calls the column's type; the user's name, which no table has, is text."""
+    kind = table.columns[column].type if column in table.columns else Text()
+    return kind.compile(dialect=_DIALECT).lower()
+
+
+_DIALECT = dialect()
+
+
 def request_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
-    columns = [*REQUEST_COLUMNS, "user_name"]
+    """The rows that the requests become, in the order of the columns."""
     for batch in batches:
         for record, priced in batch.requests:
             values = request_values(record) | price_values(priced)
             values["as_sent"] = first_as_sent(record)
             values["counted"] = not record.aggregate
-            yield (batch.project_id, *_cells(values, columns))
+            yield (batch.project_id, *_request_cells(values))
 
 
 def _span_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
-    columns = [*SPAN_COLUMNS, "user_name"]
     for batch in batches:
         for span in batch.spans:
-            yield (batch.project_id, *_cells(span_values(span), columns))
+            yield (batch.project_id, *_span_cells(span_values(span)))
 
 
 def content_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
-    compressor = zstandard.ZstdCompressor(level=1)
+    """The rows that the contents become, compressed."""
+    compress = _compressor().compress
     for batch in batches:
         for item in batch.contents:
-            body = json.dumps({"input": item.input, "output": item.output}, ensure_ascii=False).encode()
-            yield (
-                batch.project_id,
-                day_of(item.started_ns),
-                item.trace_id,
-                item.span_id,
-                compressor.compress(body),
-            )
+            body = orjson.dumps({"input": item.input, "output": item.output})
+            day = day_of(item.started_ns)
+            yield (batch.project_id, day, item.trace_id, item.span_id, compress(body))
+
+
+_of_thread = threading.local()
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """The thread's own: making one costs as much as compressing five contents, and none may be shared."""
+    if not hasattr(_of_thread, "compressor"):
+        _of_thread.compressor = zstandard.ZstdCompressor(level=1)
+    return _of_thread.compressor
 
 
 def price_values(priced: Priced) -> dict[str, Any]:
@@ -135,12 +159,6 @@ def price_values(priced: Priced) -> dict[str, Any]:
         "cost_pico": priced.cost_pico,
         "list_pico": priced.list_pico,
     }
-
-
-def _cells(values: dict[str, Any], columns: list[str]) -> Iterable[Any]:
-    for name in columns:
-        value = values[name]
-        yield json.dumps(value, ensure_ascii=False) if name in _JSON and value is not None else value
 
 
 _REQUEST_LIST = ", ".join(REQUEST_COLUMNS)
@@ -182,10 +200,13 @@ WITH r AS (
     WHERE project_id = {{project}} ORDER BY trace_id, span_id
     ON CONFLICT DO NOTHING
 ), m AS (
-    INSERT INTO unsettled (project_id, trace_id, day)
-    SELECT {{project}}, trace_id, min(day)
+    INSERT INTO unsettled AS mark (project_id, trace_id, first_day, last_day)
+    SELECT {{project}}, trace_id, min(day), max(day)
     FROM (SELECT trace_id, day FROM r UNION ALL SELECT trace_id, day FROM c) AS fresh
-    GROUP BY trace_id
+    GROUP BY trace_id ORDER BY trace_id
+    ON CONFLICT (project_id, trace_id) DO UPDATE SET generation = mark.generation + 1, last_at = now(),
+        first_day = least(mark.first_day, excluded.first_day),
+        last_day = greatest(mark.last_day, excluded.last_day)
 )
 SELECT (SELECT count(*) FROM r) + (SELECT count(*) FROM c)
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from core.request import Context, ContextSpan, RequestRecord
@@ -80,6 +81,10 @@ _SPAN_COLUMNS = (
     "status",
     "error_type",
 )
+_plain = attrgetter(*_PLAIN_COLUMNS)
+_usage = attrgetter(*_USAGE_COLUMNS)
+_context = attrgetter(*CONTEXT_COLUMNS)
+_span = attrgetter(*_SPAN_COLUMNS)
 
 
 def day_of(started_ns: int) -> date:
@@ -106,11 +111,10 @@ def _duration_us(started_ns: int, duration_ns: int) -> int:
 def request_values(record: RequestRecord) -> dict[str, Any]:
     """The columns that a record fills, the user still by name under `user_name`."""
     usage, context = record.usage, record.context
-    values: dict[str, Any] = {name: getattr(record, name) for name in _PLAIN_COLUMNS}
+    values: dict[str, Any] = dict(zip(_PLAIN_COLUMNS, _plain(record), strict=True))
     values.update(_context_values(context))
     values["feature"] = context.feature or context.feature_hint
-    for name in _USAGE_COLUMNS:
-        values[name] = getattr(usage, name)
+    values.update(zip(_USAGE_COLUMNS, _usage(usage), strict=True))
     values["usage_reading"] = usage.reading
     values["usage_raw"] = dict(usage.raw) or None
     values["day"] = day_of(record.started_ns)
@@ -122,7 +126,7 @@ def request_values(record: RequestRecord) -> dict[str, Any]:
 
 def span_values(span: ContextSpan) -> dict[str, Any]:
     """The columns that a context span fills, the user still by name under `user_name`."""
-    values: dict[str, Any] = {name: getattr(span, name) for name in _SPAN_COLUMNS}
+    values: dict[str, Any] = dict(zip(_SPAN_COLUMNS, _span(span), strict=True))
     values.update(_context_values(span.context))
     values["feature_hint"] = span.context.feature_hint
     values["day"] = day_of(span.started_ns)
@@ -132,7 +136,7 @@ def span_values(span: ContextSpan) -> dict[str, Any]:
 
 
 def _context_values(context: Context) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(context, name) for name in CONTEXT_COLUMNS}
+    values: dict[str, Any] = dict(zip(CONTEXT_COLUMNS, _context(context), strict=True))
     values["feature"] = context.feature
     values["user_name"] = context.user
     values["tags"] = dict(context.tags) or None

@@ -25,12 +25,15 @@ _LOCK_CLASS = 7_404_512
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Traces that wait to be settled: the marks to remove, the traces, the days they touch."""
+    """Traces that wait to be settled, each with the generation of its mark, and the days they touch."""
 
-    marks: tuple[int, ...]
-    traces: frozenset[str]
+    generations: Mapping[str, int]
     first_day: date
     last_day: date
+
+    @property
+    def traces(self) -> frozenset[str]:
+        return frozenset(self.generations)
 
     def days(self) -> dict[str, date]:
         return {"first": self.first_day - _REACH, "last": self.last_day + _REACH}
@@ -64,20 +67,21 @@ def waiting(
     waited since `waited_before` however busy they are; None where nothing waits."""
     rows = connection.execute(
         text("""
-            SELECT trace_id, array_agg(id) AS marks, min(day) AS first, max(day) AS last FROM unsettled
-            GROUP BY trace_id
-            HAVING max(received_at) <= :quiet OR min(received_at) <= :waited
-            ORDER BY min(id) LIMIT :limit
+            (SELECT trace_id, generation, first_day, last_day FROM unsettled
+             WHERE last_at <= :quiet ORDER BY last_at LIMIT :limit)
+            UNION
+            (SELECT trace_id, generation, first_day, last_day FROM unsettled
+             WHERE first_at <= :waited ORDER BY first_at LIMIT :limit)
+            LIMIT :limit
         """),
         {"quiet": quiet_before, "waited": waited_before, "limit": limit},
     ).all()
     if not rows:
         return None
     return Waiting(
-        marks=tuple(mark for row in rows for mark in row.marks),
-        traces=frozenset(row.trace_id for row in rows),
-        first_day=min(row.first for row in rows),
-        last_day=max(row.last for row in rows),
+        generations={row.trace_id: row.generation for row in rows},
+        first_day=min(row.first_day for row in rows),
+        last_day=max(row.last_day for row in rows),
     )
 
 
@@ -186,7 +190,21 @@ def finish(connection: Connection, found: Waiting, stored: Sequence[Stored]) -> 
         """),
         {"traces": [r.trace_id for r in fresh], "spans": [r.span_id for r in fresh], **found.days()},
     )
-    connection.execute(text("DELETE FROM unsettled WHERE id = ANY(:marks)"), {"marks": list(found.marks)})
+    marks = sorted(found.generations.items())
+    connection.execute(
+        _REMOVE_MARKS, {"traces": [trace for trace, _ in marks], "generations": [number for _, number in marks]}
+    )
+
+
+# A mark that a body is just adding to is left: it will be settled again, and nobody waits for anybody.
+_REMOVE_MARKS = text("""
+    DELETE FROM unsettled WHERE (project_id, trace_id) IN (
+        SELECT u.project_id, u.trace_id FROM unsettled u
+        JOIN unnest(CAST(:traces AS text[]), CAST(:generations AS bigint[])) AS done (trace_id, generation)
+            ON u.trace_id = done.trace_id AND u.generation = done.generation
+        FOR UPDATE OF u SKIP LOCKED
+    )
+""")
 
 
 _KEPT = {"project_id", "day", "trace_id", "span_id", "started_at", "received_at", "xid", "state", "user_key"}

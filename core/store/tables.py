@@ -253,16 +253,20 @@ content = Table(
     postgresql_partition_by="RANGE (day)",
 )
 
-# A trace that received spans and waits to be settled; one row a trace and batch, removed by the settle.
+# A trace that received spans and waits to be settled. `generation` counts the bodies that brought some, so
+# that a settle removes the mark only if none came meanwhile.
 unsettled = Table(
     "unsettled",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("project_id", Integer, nullable=False),
-    Column("trace_id", Text, nullable=False),
-    Column("day", Date, nullable=False),
-    Column("received_at", INSTANT, nullable=False, server_default=NOW),
-    Index(None, "project_id", "received_at"),
+    Column("project_id", Integer, primary_key=True),
+    Column("trace_id", Text, primary_key=True),
+    Column("generation", BigInteger, nullable=False, server_default=text("1")),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("first_at", INSTANT, nullable=False, server_default=NOW),
+    Column("last_at", INSTANT, nullable=False, server_default=NOW),
+    Index(None, "project_id", "last_at"),
+    Index(None, "project_id", "first_at"),
 )
 
 PARTITIONED = (request, context_span, content)

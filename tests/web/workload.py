@@ -42,7 +42,12 @@ FEATURES = (
     ),
     Feature("document-summary", 4, {"standard": ("anthropic", "claude-haiku-4-5")}, (9000, 600)),
     Feature("code-review", 3, {"premium": ("anthropic", "claude-sonnet-4-5")}, (12000, 900)),
-    Feature("onboarding-agent", 2, {"standard": ("openai", "gpt-4.1"), "premium": ("openai", "o4-mini")}, (3000, 700)),
+    Feature(
+        "onboarding-agent",
+        2,
+        {"standard": ("openai", "gpt-4.1"), "premium": ("openai", "o4-mini")},
+        (3000, 700),
+    ),
 )
 USERS = ("ada", "grace", "edsger", "barbara", "donald", "margaret", "alan", "katherine")
 
@@ -85,7 +90,9 @@ def _request(chance: random.Random, at: datetime) -> dict[str, Any]:
         session__id=f"session-{chance.randrange(400)}",
         tripoint__plan=chance.choice(("free", "team", "enterprise")),
         gen_ai__request__stream=streamed,
-        gen_ai__response__time_to_first_chunk=round(chance.uniform(0.2, 0.39), 3) if streamed and not failed else None,
+        gen_ai__response__time_to_first_chunk=round(chance.uniform(0.2, 0.39), 3)
+        if streamed and not failed
+        else None,
         error__type="RateLimitError" if failed else None,
         http__response__status_code=429 if failed else None,
     ) | ({"status": {"code": 2}} if failed else {})
@@ -103,11 +110,13 @@ def agent_trace(now: datetime, trace_id: str, turns: int = 7) -> list[dict[str, 
             _thought(trace_id, think, step, turn, at),
             _span(trace_id, tool, step, "execute_tool lookup_invoice", at + int(1.7 * _S), int(0.9 * _S),
                   {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "lookup_invoice"}),
-            _span(trace_id, find, tool, "SELECT invoice", at + int(1.8 * _S), int(0.5 * _S), {"db.system": "postgresql"}),
+            _span(trace_id, find, tool, "SELECT invoice", at + int(1.8 * _S), _S // 2, {"db.system": "postgresql"}),
         ]  # fmt: skip
         at += int(3.1 * _S)
     whole = at - start
-    root = _span(trace_id, "f" * 16, None, "POST /support/tickets", start, whole, {"http.request.method": "POST"})
+    root = _span(
+        trace_id, "f" * 16, None, "POST /support/tickets", start, whole, {"http.request.method": "POST"}
+    )
     agent = _span(
         trace_id, "1".zfill(16), "f" * 16, "invoke_agent billing-assistant", start + 20_000_000, whole - 30_000_000,
         {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "billing-assistant",
@@ -119,10 +128,15 @@ def agent_trace(now: datetime, trace_id: str, turns: int = 7) -> list[dict[str, 
 def _thought(trace_id: str, span_id: str, parent: str, turn: int, at: int) -> dict[str, Any]:
     premium = turn % 3 == 2
     asked = [
-        {"role": "system", "content": "You answer questions about invoices. Use the tools; never guess a sum."},
+        {
+            "role": "system",
+            "content": "You answer questions about invoices. Use the tools; never guess a sum.",
+        },
         {"role": "user", "content": f"Why is line {turn + 1} of my November invoice higher than last month?"},
     ]
-    answered = [{"role": "assistant", "content": f"Let me look up line {turn + 1} and compare it with October."}]
+    answered = [
+        {"role": "assistant", "content": f"Let me look up line {turn + 1} and compare it with October."}
+    ]
     return llm_span(
         trace_id=trace_id, span_id=span_id, parent=parent,
         provider="anthropic" if premium else "openai",
@@ -140,7 +154,13 @@ def _thought(trace_id: str, span_id: str, parent: str, turn: int, at: int) -> di
 
 
 def _span(
-    trace_id: str, span_id: str, parent: str | None, name: str, start: int, duration: int, attributes: dict[str, Any]
+    trace_id: str,
+    span_id: str,
+    parent: str | None,
+    name: str,
+    start: int,
+    duration: int,
+    attributes: dict[str, Any],
 ) -> dict[str, Any]:
     return {
         "traceId": trace_id,

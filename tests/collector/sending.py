@@ -1,0 +1,83 @@
+"""What the collector's tests share: bodies in both encodings, and servers that differ from the shared one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from collector.decode import decode_traces
+from settings import Settings
+from tests.conftest import Database, Project, Server, free_port, run_server
+from tests.otlp import body, llm_span
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+
+
+def protobuf(json_body: bytes) -> bytes:
+    """The same export in protobuf, as far as the tests' spans go: strings, integers and doubles."""
+    export = ExportTraceServiceRequest()
+    for span in decode_traces(json_body, "json").spans:
+        group = export.resource_spans.add()
+        _fill(group.resource.attributes, span.resource)
+        scoped = group.scope_spans.add()
+        scoped.scope.name = span.scope
+        scoped.spans.add(
+            trace_id=bytes.fromhex(span.trace_id),
+            span_id=bytes.fromhex(span.span_id),
+            parent_span_id=bytes.fromhex(span.parent_span_id or ""),
+            name=span.name,
+            start_time_unix_nano=span.start_ns,
+            end_time_unix_nano=span.end_ns,
+        )
+        _fill(scoped.spans[0].attributes, span.attributes)
+    return export.SerializeToString()
+
+
+def _fill(pairs: Any, attributes: Any) -> None:
+    for key, value in attributes.items():
+        kind = {str: "string_value", int: "int_value", float: "double_value"}[type(value)]
+        setattr(pairs.add(key=key).value, kind, value)
+
+
+def send(client: httpx.Client, project: Project, *spans: dict[str, Any], **options: Any) -> httpx.Response:
+    """The spans in one JSON body."""
+    return client.post("/v1/traces", content=body(*spans), headers=project.sending(JSON), **options)
+
+
+def status_of(answer: httpx.Response) -> Status:
+    """The google.rpc.Status of a refusal in protobuf."""
+    assert answer.headers["content-type"] == PROTOBUF
+    return Status.FromString(answer.content)
+
+
+def totals(client: httpx.Client, project: Project) -> dict[str, Any]:
+    """The project's coverage and sums, as the API tells them."""
+    answer = client.get("/api/v1/attribution", headers=project.reading())
+    assert answer.status_code == 200, answer.text
+    return answer.json()["total"] | answer.json()["coverage"]
+
+
+def requests_of(client: httpx.Client, project: Project, **parameters: Any) -> list[dict[str, Any]]:
+    """The project's requests, newest first."""
+    answer = client.get("/api/v1/requests", params=parameters, headers=project.reading())
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+@contextmanager
+def server_with(database: Database, **settings: Any) -> Iterator[Server]:
+    """A server of the test's own."""
+    made = Settings(
+        database_url=database.app_url, port=free_port(), **{"grpc_port": 0, **settings}
+    )
+    yield from run_server(made, database)
+
+
+def llm_body(**span: Any) -> bytes:
+    """One request in JSON."""
+    return body(llm_span(**span))
