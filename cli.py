@@ -109,7 +109,7 @@ def demo(
         sender.close()
         _progress(f"{count:,} requests are acknowledged; settling")
         settle(ready["url"], ready["admin_key"])
-        print_table(attribution(ready["url"], ready["read_key"]), Console(width=max(Console().width, 100)))
+        print_table(attribution(ready["url"], ready["read_key"]), Console(width=max(Console().width, 120)))
         print(f"Dashboard, until this command stops: {ready['dashboard']}", flush=True)
         return not exit_
 
@@ -204,7 +204,9 @@ def create_key(
 ) -> None:
     """Make a key and print it, the only time it is shown."""
     import launch
+    from api.routes import check_role
 
+    check_role(role)
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
     with _owner(load_settings(data=data)) as engine:
         print(launch.make_key(engine, launch.project_id(engine, project), role, name, expires))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from api.routes import check_role
 from core.access import Role, hash_key, new_key
@@ -38,6 +39,12 @@ def migrate(owner_url: str) -> None:
         check(engine)
         schema.upgrade(engine)
         import_catalogue(engine, datetime.now(UTC))
+    except ProgrammingError as error:
+        words = str(error.orig).strip().splitlines()[0]
+        raise SetupError(
+            f"The database refused a migration: {words}. The login needs to own the database and to have"
+            " CREATEROLE, or the role tripoint_app must exist (docs/servers.md)."
+        ) from error
     finally:
         engine.dispose()
 

@@ -13,7 +13,7 @@ MEBIBYTE = 1024 * 1024
 class Settings(BaseSettings):
     """Each field is the variable `TRIPOINT_` + its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="TRIPOINT_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TRIPOINT_", env_ignore_empty=True, extra="ignore")
 
     data: Path = Field(Path(".tripoint"), description="folder for the embedded database, broker and logs")
     host: str = Field("127.0.0.1", description="address to listen on")

@@ -73,7 +73,9 @@ def count_protobuf_data_points(body: bytes) -> int:
 
 def _span_frames(body: bytes) -> Iterator[bytes]:
     """The spans or log records of a body, still packed."""
-    return (frame for group in _frames(body, 1) for scoped in _frames(group, 2) for frame in _frames(scoped, 2))
+    return (
+        frame for group in _frames(body, 1) for scoped in _frames(group, 2) for frame in _frames(scoped, 2)
+    )
 
 
 def _append(raw: Any, origin: Origin, decoded: Decoded) -> None:

@@ -17,11 +17,10 @@ ROWS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure; `whole` and `fraction` meet at the decimal point, `link` leads to its requests."""
+    """One figure; `link` leads to its requests."""
 
     metric: str
-    whole: str
-    fraction: str
+    text: str
     exact: str
     link: str | None = None
     alarming: bool = False
@@ -39,20 +38,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One metric's heading."""
+    """One metric's heading; `digits` is how many its longest amount has behind the point."""
 
     metric: str
     name: str
     link: str
     chosen: bool
+    digits: int
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table. `digits` is the room that the fractions of each column need, unpriced last."""
+    """The table."""
 
     columns: Sequence[Column]
-    digits: Sequence[int]
     lines: Sequence[Line]
     total: Line
     hidden: int
@@ -66,13 +65,19 @@ def table(answer: Answer, address: Address) -> Table:
     lines = [_line(answer, address, row) for row in rows]
     total = _total(answer, address)
     columns = [
-        Column(
-            name, METRIC_NAMES[name], address.ordered(name).to("/attribution"), name == answer.question.order
-        )
-        for name in answer.question.metrics
+        _column(name, at, answer, address, [*lines, total]) for at, name in enumerate(answer.question.metrics)
     ]
-    digits = [max(len(line.cells[at].fraction) for line in (*lines, total)) for at in range(len(total.cells))]
-    return Table(columns, digits, lines, total, answer.groups - len(lines))
+    return Table(columns, lines, total, answer.groups - len(lines))
+
+
+def _column(name: str, at: int, answer: Answer, address: Address, lines: Sequence[Line]) -> Column:
+    return Column(
+        metric=name,
+        name=METRIC_NAMES[name],
+        link=address.ordered(name).to("/attribution"),
+        chosen=name == answer.question.order,
+        digits=format.most_decimals(line.cells[at].text for line in lines) if name in MONEY else 0,
+    )
 
 
 def _line(answer: Answer, address: Address, row: Row) -> Line:
@@ -93,20 +98,19 @@ def _cells(answer: Answer, row: Row, behind: Address) -> list[Cell]:
     cells = [_cell(metric, row, behind) for metric in answer.question.metrics]
     unpriced = behind.only([("pricing_status", "unpriced")]).to("/requests") if row.unpriced else None
     words = f"{row.unpriced} requests have no price and are in no sum of money"
-    return [*cells, Cell("unpriced", format.count(row.unpriced), "", words, unpriced)]
+    return [*cells, Cell("unpriced", format.count(row.unpriced), words, unpriced)]
 
 
 def _cell(metric: str, row: Row, behind: Address) -> Cell:
     value = row.metrics[metric]
     text = "unpriced" if metric in ("cost", "list_cost") and value is None else shown(metric, value)
-    whole, fraction = format.split(text) if metric in MONEY else (text, "")
     link = None
     if metric in ("requests", "cost"):
         link = behind.to("/requests")
     elif metric == "errors" and value:
         link = behind.only([("status", "error")]).to("/requests")
     alarming = metric == "errors" and bool(value)
-    return Cell(metric, whole, fraction, exact(metric, value) + _reach(metric, row), link, alarming)
+    return Cell(metric, text, exact(metric, value) + _reach(metric, row), link, alarming)
 
 
 def _reach(metric: str, row: Row) -> str:

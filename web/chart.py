@@ -129,7 +129,9 @@ def _series_marks(answer: Answer, metric: str, unit: str, series: list[str]) -> 
     stacked = metric in ADDS_UP
     window = answer.question.window
     ends = {"domainMin": window.start, "domainMax": window.end}
-    scale = {"type": "utc"} | {name: _instant(at) for name, at in ends.items() if at is not None}
+    scale = {"type": "utc"} | {
+        name: {"expr": str(_instant(at))} for name, at in ends.items() if at is not None
+    }
     x: dict[str, Any] = {
         "field": "start",
         "type": "temporal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -29,10 +30,21 @@ def exact(pico: int | None) -> str:
     return "unknown" if pico is None else f"{to_decimal_string(pico)} USD"
 
 
-def split(text: str) -> tuple[str, str]:
-    """Before and from the decimal point on, so that a column can stand on its points."""
-    whole, point, fraction = text.partition(".")
-    return whole, point + fraction
+def decimals(text: str) -> int:
+    """How many digits stand behind the point."""
+    return len(text.partition(".")[2])
+
+
+def most_decimals(texts: Iterable[str]) -> int:
+    """The digits behind the point of a column's longest amount."""
+    return max((decimals(text) for text in texts), default=0)
+
+
+def pad(text: str, digits: int) -> str:
+    """The room to leave behind a number so that the decimal points of its column stand under one another:
+    spaces as wide as a point and as a digit."""
+    missing = digits - decimals(text)
+    return "" if missing <= 0 else ("" if "." in text else "\u2008") + "\u2007" * missing
 
 
 def count(value: float | int | None) -> str:

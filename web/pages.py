@@ -28,6 +28,7 @@ _ENVIRONMENT.globals.update(
     f=format, periods=PERIODS, dimensions=DIMENSIONS, metric_names=METRIC_NAMES, label=chart.label,
     asset=assets.address, instant=instant, exact=exact, said=content.asked_and_answered,
 )  # fmt: skip
+_ENVIRONMENT.filters["dollars"] = format.dollars
 
 
 def render(template: str, *, path: str, signed_in: bool = True, **known: Any) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -16,36 +18,49 @@ from core.span import Span
 MAX_MESSAGES = 1000
 
 
+# Most prompts are no JSON, and a parser's error costs more than this look at how they start.
+_MAY_BE_JSON = re.compile(r'\s*(?:[\[{"\-0-9]|true|false|null)')
+_ASKED = tuple(family.asked for family in FAMILIES if family.asked != Texts())
+_ANSWERED = tuple(family.answered for family in FAMILIES if family.answered != Texts())
+
+
 def content_from_span(span: Span) -> Content | None:
     """Prompt and answer of a request as JSON text, in its sender's shape; None where neither was sent."""
     if role_of(span.attributes).billing != "request":
         return None
-    asked = _first(span, [family.asked for family in FAMILIES])
-    answered = _first(span, [family.answered for family in FAMILIES])
+    asked = _first(span, _ASKED)
+    answered = _first(span, _ANSWERED)
     if asked is None and answered is None:
         return None
     return Content(span.trace_id, span.span_id, span.start_ns, asked, answered)
 
 
-def _first(span: Span, places: list[Texts]) -> str | None:
+def _first(span: Span, places: Sequence[Texts]) -> str | None:
     for texts in places:
-        found = _whole(span, texts)
-        if found is None:
+        found = _whole(span.attributes, texts)
+        if found is None and texts.numbered:
             found = _numbered(span, texts)
-        if found is None:
+        if found is None and span.events:
             found = _from_events(span, texts)
         if found is not None:
             return found
     return None
 
 
-def _whole(span: Span, texts: Texts) -> str | None:
-    messages = next((span.attributes[name] for name in texts.whole if span.attributes.get(name)), None)
-    system = next((span.attributes[name] for name in texts.system if span.attributes.get(name)), None)
+def _whole(attributes: Mapping[str, Any], texts: Texts) -> str | None:
+    messages = _present(attributes, texts.whole)
+    system = _present(attributes, texts.system)
     if system is None:
         return None if messages is None else _json_text(messages)
     # both are JSON texts by now, so gluing them keeps every byte the sender wrote
     return f'{{"system":{_json_text(system)},"messages":{_json_text(messages)}}}'
+
+
+def _present(attributes: Mapping[str, Any], names: Sequence[str]) -> Any:
+    for name in names:
+        if value := attributes.get(name):
+            return value
+    return None
 
 
 def _numbered(span: Span, texts: Texts) -> str | None:
@@ -71,6 +86,8 @@ def _from_events(span: Span, texts: Texts) -> str | None:
 def _json_text(value: Any) -> str:
     """Text that is JSON already stays as it was sent; anything else, cut-off JSON included, is quoted."""
     if isinstance(value, str):
+        if not _MAY_BE_JSON.match(value):
+            return orjson.dumps(value).decode()
         try:
             orjson.loads(value)
         except orjson.JSONDecodeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -17,6 +18,8 @@ MAX_TOKENS = 10_000_000_000  # beyond any call, and small enough that prices tim
 MAX_REPORTED_USD = 1_000_000
 MAX_JSON = 1_000_000
 
+# Most texts are no JSON at all, and a parser's error costs more than this look.
+_OPENS = re.compile(r"\s*[\[{]")
 _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no"})
 
@@ -142,10 +145,10 @@ def host(value: Any) -> str | None:
 
 
 def parsed(value: Any) -> Any:
-    """What a JSON attribute holds; None where it is too large, cut off or no JSON."""
+    """The object or list that a JSON attribute holds; None where it is too large, cut off or neither."""
     if isinstance(value, (dict, list)):
         return value
-    if not isinstance(value, str) or not 2 <= len(value) <= MAX_JSON:
+    if not isinstance(value, str) or len(value) > MAX_JSON or not _OPENS.match(value):
         return None
     try:
         return orjson.loads(value)

@@ -111,7 +111,7 @@ def _type_name(table: Table, column: str) -> str:
     return kind.compile(dialect=_DIALECT).lower()
 
 
-_DIALECT = dialect()
+_DIALECT = dialect()  # type: ignore[no-untyped-call]
 
 
 def request_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
@@ -145,9 +145,10 @@ _of_thread = threading.local()
 
 def _compressor() -> zstandard.ZstdCompressor:
     """The thread's own: making one costs as much as compressing five contents, and none may be shared."""
-    if not hasattr(_of_thread, "compressor"):
-        _of_thread.compressor = zstandard.ZstdCompressor(level=1)
-    return _of_thread.compressor
+    compressor: zstandard.ZstdCompressor | None = getattr(_of_thread, "compressor", None)
+    if compressor is None:
+        compressor = _of_thread.compressor = zstandard.ZstdCompressor(level=1)
+    return compressor
 
 
 def price_values(priced: Priced) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from core.pricing.price import PriceBook, Priced, price_request
 from core.store.session import transaction
 from core.store.tables import price_matching, price_version
 
+_IMPORT_LOCK = 7_404_513
 _Model = tuple[str, str, str]
 
 
@@ -43,6 +44,8 @@ def record_prices(
 ) -> int:
     """Record the catalogue's prices that differ from the recorded ones; returns how many versions are new.
     Needs the owner's connection. Recording the same catalogue again changes nothing."""
+    # One import at a time: two at once would each record what neither sees of the other.
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_IMPORT_LOCK})")
     known = _speaking_digests(connection)
     offered: dict[_Model, list[PriceVersion]] = {}
     for version in versions:

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import SetupError, Unavailable
@@ -34,7 +34,12 @@ def open_engine(
 
     `role=None` keeps the login's own rights, for migrations and for making projects.
     """
-    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    try:
+        parsed = make_url(url).set(drivername="postgresql+psycopg")
+    except ArgumentError as error:
+        raise SetupError(
+            "TRIPOINT_DATABASE_URL is not a URL. Write it as postgresql://user:password@host:5432/database."
+        ) from error
     engine = create_engine(
         parsed,
         pool_size=pool_size,

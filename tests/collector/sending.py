@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +20,7 @@ from settings import Settings
 from tests.conftest import Database, Project, Server, free_port, run_server
 from tests.otlp import body, llm_span
 
+ROOT = Path(__file__).resolve().parents[2]
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
 
@@ -76,6 +82,37 @@ def server_with(database: Database, **settings: Any) -> Iterator[Server]:
         database_url=database.app_url, port=free_port(), **{"grpc_port": 0, **settings}
     )
     yield from run_server(made, database)
+
+
+@contextmanager
+def process_with(database: Database, **settings: Any) -> Iterator[Server]:
+    """A server in a process of its own: gRPC's library serves one event loop well, not two."""
+    chosen = {"database_url": database.app_url, "port": free_port(), "grpc_port": free_port(), **settings}
+    environment = {f"TRIPOINT_{name.upper()}": str(value) for name, value in chosen.items()}
+    command = [sys.executable, "-m", "uvicorn", "--factory", "asgi:from_environment", "--port", str(chosen["port"])]
+    process = subprocess.Popen(
+        [*command, "--loop", "uvloop", "--http", "httptools", "--log-level", "warning"],
+        env=os.environ | environment,
+        cwd=ROOT,
+    )
+    server = Server(f"http://127.0.0.1:{chosen['port']}", f"127.0.0.1:{chosen['grpc_port']}", database)
+    try:
+        with server.client() as client:
+            deadline = time.monotonic() + 30
+            while not _ready(client):
+                assert process.poll() is None and time.monotonic() < deadline, "the server did not start"
+                time.sleep(0.05)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def llm_body(**span: Any) -> bytes:

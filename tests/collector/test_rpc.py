@@ -21,8 +21,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from tests.collector.sending import llm_body, protobuf, requests_of, server_with, totals
-from tests.conftest import Database, Project, Server, free_port
+from tests.collector.sending import llm_body, process_with, protobuf, requests_of, totals
+from tests.conftest import Database, Project, Server
 from tests.otlp import body, llm_span
 
 Export = trace_service_pb2.ExportTraceServiceRequest
@@ -130,7 +130,7 @@ def test_garbage_is_an_invalid_argument(channel: grpc.Channel, project: Project)
 @pytest.fixture(scope="module")
 def narrow(database: Database) -> Iterator[Server]:
     """A server with little room."""
-    with server_with(database, grpc_port=free_port(), body_max_bytes=20_000, queue_max_bytes=40_000) as server:
+    with process_with(database, body_max_bytes=20_000, queue_max_bytes=40_000) as server:
         yield server
 
 

@@ -1,0 +1,108 @@
+"""The command as an operator with a database of his own uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+import doctor
+from settings import Settings
+from tests.conftest import Database, Server
+from tests.otlp import body, llm_span
+
+PROGRAM = Path(sys.executable).with_name("tripoint")
+
+
+def tripoint(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with these settings and no others."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRIPOINT_")}
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_new_project_gets_keys_that_open_it_and_nothing_else(database: Database, server: Server) -> None:
+    made = tripoint("project", "create", "acme", TRIPOINT_DATABASE_URL=database.owner_url)
+    keys = json.loads(made.stdout)
+    headers = {"authorization": f"Bearer {keys['ingest_key']}", "content-type": "application/json"}
+    with server.client() as client:
+        assert client.post("/v1/traces", content=body(llm_span()), headers=headers).status_code == 200
+        read = {"authorization": f"Bearer {keys['read_key']}"}
+        assert len(client.get("/api/v1/requests", headers=read).json()["items"]) == 1
+        assert client.get("/api/v1/requests", headers=headers).status_code == 403
+
+
+def test_a_key_is_made_listed_without_its_secret_and_revoked(database: Database, server: Server) -> None:
+    environment = {"TRIPOINT_DATABASE_URL": database.owner_url}
+    tripoint("project", "create", "keys", **environment)
+    tripoint("project", "create", "others", **environment)
+    made = tripoint("key", "create", "--project", "keys", "--role", "read", "--name", "ci", **environment)
+    secret = made.stdout.strip()
+    listed = tripoint("key", "list", "--project", "keys", **environment).stdout
+    (line,) = [line for line in listed.splitlines() if line.endswith("\tci")]
+    assert secret not in listed and "never used" in line
+    assert "\tci" not in tripoint("key", "list", "--project", "others", **environment).stdout
+    number = line.split("\t")[0]
+    assert tripoint("key", "revoke", number, "--project", "others", **environment).returncode == 1
+    assert tripoint("key", "revoke", number, "--project", "keys", **environment).returncode == 0
+    answer = httpx.get(
+        f"{server.url}/api/v1/requests", headers={"authorization": f"Bearer {secret}"}, trust_env=False
+    )
+    assert answer.status_code == 401 and "revoked" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["key", "create", "--role", "king"], {}, "There is no role 'king'"),
+        (["key", "create", "--project", "nobody"], {}, "There is no project 'nobody'"),
+        (["serve", "kitchen"], {}, "There is no room 'kitchen'"),
+        (["serve"], {"TRIPOINT_DATABASE_URL": "", "TRIPOINT_PORT": "0"}, "TRIPOINT_PORT"),
+        (["work"], {}, "TRIPOINT_BROKER_URL"),
+        (["migrate"], {"TRIPOINT_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "Check TRIPOINT_DATABASE_URL"),
+        (["migrate"], {"TRIPOINT_DATABASE_URL": "mysql:nonsense"}, "TRIPOINT_DATABASE_URL"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_setting(
+    database: Database, arguments: list[str], environment: dict[str, str], words: str
+) -> None:
+    done = tripoint(*arguments, **{"TRIPOINT_DATABASE_URL": database.owner_url, **environment})
+    assert done.returncode == 1
+    assert words in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_doctor_explains_every_setting_and_finds_the_broken_one(database: Database, tmp_path: Path) -> None:
+    healthy = tripoint("doctor", TRIPOINT_DATABASE_URL=database.owner_url, TRIPOINT_DATA=str(tmp_path))
+    assert all(f"TRIPOINT_{name.upper()} = " in healthy.stdout for name in Settings.model_fields)
+    assert "the schema is up to date" in healthy.stdout
+    broken = tripoint(
+        "doctor", TRIPOINT_BROKER_URL="redis://:secret@127.0.0.1:1/0", TRIPOINT_DATA=str(tmp_path)
+    )
+    assert broken.returncode == 1
+    assert "WRONG broker" in broken.stdout and "TRIPOINT_BROKER_URL" in broken.stdout
+    assert "secret" not in broken.stdout
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    assert doctor.hidden("amqp://guest:pw@host:5672//") == "amqp://guest:***@host:5672//"
+    assert doctor.hidden("postgresql:///x?host=/run") == "postgresql:///x?host=/run"
+
+
+def test_help_names_every_command() -> None:
+    words = tripoint("--help").stdout
+    assert all(
+        name in words
+        for name in ("up", "demo", "serve", "work", "migrate", "doctor", "link", "key", "project")
+    )
