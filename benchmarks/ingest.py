@@ -32,13 +32,16 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser("benchmarks.ingest", description=__doc__)
     parser.add_argument("--runs", type=int, default=1, help="runs of each load; medians are shown")
     parser.add_argument("--scale", type=float, default=1.0, help="times as many spans")
+    parser.add_argument("--only", choices=("load", "steps"), help="one of the two tables")
     chosen = parser.parse_args(arguments)
     if not place.SHARED_BENCH.is_dir():
         print(f"ingest: skipped, because the load generator is not at {place.SHARED_BENCH}.")
         return
     with place.database() as base:
-        _under_load(base, chosen.runs, chosen.scale)
-        _step_by_step(base)
+        if chosen.only != "steps":
+            _under_load(base, chosen.runs, chosen.scale)
+        if chosen.only != "load":
+            _step_by_step(base)
 
 
 def _under_load(base: place.Database, runs: int, scale: float) -> None:

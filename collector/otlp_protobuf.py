@@ -115,7 +115,12 @@ def _events(raw: Sequence[Any]) -> Iterator[SpanEvent]:
 def _attributes(raw: Any) -> dict[str, Any]:
     if len(raw) > MAX_ATTRIBUTES:
         raise Malformed(f"the span has more than {MAX_ATTRIBUTES} attributes")
-    return {_text(pair.key): _value(pair.value, 0) for pair in raw}
+    found = {}
+    for pair in raw[:]:  # a slice is cheaper to walk than the repeated field itself
+        value = pair.value
+        text = value.string_value
+        found[_text(pair.key)] = _text(text) if text else _value(value, 0)
+    return found
 
 
 def _tolerant_attributes(resource: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -31,17 +31,26 @@ class Clocks:
     now: datetime
     past: timedelta
     future: timedelta
+    _first_ns: int = field(init=False, repr=False)
+    _last_ns: int = field(init=False, repr=False)
+    _late_ns: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # once a body, not once a span
+        object.__setattr__(self, "_first_ns", nanoseconds(self.now - self.past))
+        object.__setattr__(self, "_last_ns", nanoseconds(self.now + self.future))
+        object.__setattr__(self, "_late_ns", nanoseconds(self.now - _LATE))
 
     def refuse(self, span: Span) -> str | None:
         """Why this span's start cannot be right, or None."""
-        if span.start_ns > nanoseconds(self.now + self.future):
+        if span.start_ns > self._last_ns:
             return f"start time is more than {_words(self.future)} in the future; check the sender's clock"
-        if span.start_ns < nanoseconds(self.now - self.past):
+        if span.start_ns < self._first_ns:
             return f"start time is more than {_words(self.past)} in the past; check the sender's clock"
         return None
 
     def late(self, span: Span) -> bool:
-        return span.start_ns < nanoseconds(self.now - _LATE)
+        return span.start_ns < self._late_ns
 
 
 def read_spans(

@@ -8,7 +8,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from core.errors import BadQuestion
-from core.question import CostQuestion, Value, check_dimension, check_question, parse_filters
+from core.question import CostQuestion, Value, check_question, parse_filters
 from core.window import Window, last_days, parse_instant
 
 PERIODS: Mapping[str, str] = {
@@ -124,10 +124,9 @@ def parse_address(pairs: Sequence[tuple[str, str]], default_group: tuple[str, ..
     last = given.get("last") or _DEFAULT_LAST
     if last not in PERIODS:
         raise BadQuestion(f"last={last[:20]!r} is not one of {', '.join(PERIODS)}.")
-    filters = parse_filters(pairs, _OWN)
+    added = []
     if where := given.get("where"):
-        added = given.get("is") or None
-        filters[where] = tuple(dict.fromkeys((*filters.get(check_dimension(where), ()), added)))
+        added = [(where, given["is"]) if given.get("is") else ("unset", where)]
     return Address(
         last=last,
         start=given.get("from", ""),
@@ -136,7 +135,7 @@ def parse_address(pairs: Sequence[tuple[str, str]], default_group: tuple[str, ..
         interval=given.get("interval", ""),
         order=given.get("order", ""),
         cursor=given.get("cursor", ""),
-        filters=filters,
+        filters=parse_filters([*pairs, *added], _OWN),
     )
 
 

@@ -10,6 +10,7 @@ import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import vl_convert
@@ -27,7 +28,7 @@ _STATUSES = {"ok": "--c1", "error": "--bad", "aborted": "--warn"}
 _TIME_FORMATS = {"hour": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "week": "week of %Y-%m-%d", "month": "%Y-%m"}
 
 
-VERSION = vl_convert.__version__
+VERSION = version("vl-convert-python")
 
 
 @cache
@@ -113,7 +114,8 @@ def _over_time(answer: Answer, rows: Sequence[Row], metric: str) -> dict[str, An
     ]
     meanings = _MEANINGS | (_STATUSES if answer.question.group_by == ("status",) else {})
     colours = [meanings.get(name, f"--c{at + 1}") for at, name in enumerate(series)]
-    return _frame(values, 300, colours) | _series_marks(answer, metric, unit, series)
+    starts = sorted({start for start, _ in sums})
+    return _frame(values, 300, colours) | _series_marks(answer, metric, unit, series, starts)
 
 
 def _leading(rows: Sequence[Row], metric: str) -> list[tuple[Value, ...]]:
@@ -125,7 +127,9 @@ def _leading(rows: Sequence[Row], metric: str) -> list[tuple[Value, ...]]:
     return sorted(totals, key=lambda group: -totals[group])[:_SERIES]
 
 
-def _series_marks(answer: Answer, metric: str, unit: str, series: list[str]) -> dict[str, Any]:
+def _series_marks(
+    answer: Answer, metric: str, unit: str, series: list[str], starts: Sequence[datetime]
+) -> dict[str, Any]:
     stacked = metric in ADDS_UP
     window = answer.question.window
     ends = {"domainMin": window.start, "domainMax": window.end}
@@ -139,6 +143,12 @@ def _series_marks(answer: Answer, metric: str, unit: str, series: list[str]) -> 
         "scale": scale,
         "axis": {"grid": False, "labelOverlap": True},
     }
+    if answer.question.interval == "week":
+        # Vega's weeks begin on Sundays, the ledger's on Mondays.
+        x["axis"] |= {
+            "values": {"expr": str([_instant(at) for at in starts])},
+            "labelExpr": "utcFormat(datum.value, '%b %d')",
+        }
     encoding: dict[str, Any] = {
         "x": x | ({"bin": "binned"} if stacked else {}),
         "y": _amount(metric, unit) | ({"stack": "zero"} if stacked else {}),

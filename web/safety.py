@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
 
 # Nothing but our own files. Vega would need 'unsafe-eval' for its expressions; page.js has it use Vega's
 # interpreter (`ast: true`) instead. Vega-Embed and its tooltip would write style elements; both are told not
@@ -34,7 +35,7 @@ HEADERS = {
 }
 
 
-def protect(headers: MutableMapping[str, str]) -> None:
+def protect(headers: MutableHeaders) -> None:
     """Add what a route did not set itself."""
     for name, value in HEADERS.items():
         headers.setdefault(name, value)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import psycopg
 import zstandard
-from sqlalchemy import Connection, Engine, Table, Text
+from sqlalchemy import Connection, Engine, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import dialect
 
 from core.pricing.price import Priced
@@ -61,57 +61,60 @@ def _days(batches: Sequence[Batch]) -> set[date]:
     }
 
 
+_DIALECT = dialect()  # type: ignore[no-untyped-call]
+
+
+def _types(table: Table, columns: Sequence[str]) -> dict[str, str]:
+    """Column → type of a stage. The user's name, which no table has, is text; whole numbers are as wide as can
+    be, because the binary form of a smaller type would cut a large number off without a word."""
+    kinds = {name: table.columns[name].type if name in table.columns else Text() for name in columns}
+    return {
+        name: "bigint" if isinstance(kind, Integer) else kind.compile(dialect=_DIALECT).lower()
+        for name, kind in kinds.items()
+    }
+
+
 # Row security allows no COPY into its tables, so rows go through temporary ones.
-_STAGES = "; ".join(
-    f"CREATE TEMP TABLE stage_{table} ON COMMIT DELETE ROWS AS"
-    f" SELECT project_id, {', '.join(columns)}{extra} FROM {table} WITH NO DATA"
-    for table, columns, extra in (
-        ("request", REQUEST_COLUMNS, ", NULL::text AS user_name"),
-        ("context_span", SPAN_COLUMNS, ", NULL::text AS user_name"),
-        ("content", CONTENT_COLUMNS, ""),
-    )
+_STAGES = {
+    "stage_request": _types(request, ["project_id", *REQUEST_COLUMNS, "user_name"]),
+    "stage_context_span": _types(context_span, ["project_id", *SPAN_COLUMNS, "user_name"]),
+    "stage_content": _types(content, ["project_id", *CONTENT_COLUMNS]),
+}
+_MAKE_STAGES = "; ".join(
+    f"CREATE TEMP TABLE {stage} ({', '.join(f'{name} {kind}' for name, kind in types.items())})"
+    " ON COMMIT DELETE ROWS"
+    for stage, types in _STAGES.items()
 )
 
 
 def _stage(connection: Connection, batches: Sequence[Batch]) -> None:
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     if not connection.info.get("staged"):
-        driver.execute(_STAGES)
+        driver.execute(_MAKE_STAGES)
         # At once: the tables must not vanish with the rollback of a batch that was refused.
         driver.commit()
         connection.info["staged"] = True
     with driver.cursor() as cursor:
-        _copy(cursor, "stage_request", [*REQUEST_COLUMNS, "user_name"], request, request_rows(batches))
-        _copy(cursor, "stage_context_span", [*SPAN_COLUMNS, "user_name"], context_span, _span_rows(batches))
-        _copy(cursor, "stage_content", CONTENT_COLUMNS, content, content_rows(batches))
+        _copy(cursor, "stage_request", request_rows(batches))
+        _copy(cursor, "stage_context_span", _span_rows(batches))
+        _copy(cursor, "stage_content", content_rows(batches))
 
 
-def _copy(
-    cursor: psycopg.Cursor[Any],
-    stage: str,
-    columns: list[str],
-    table: Table,
-    rows: Iterable[tuple[Any, ...]],
-) -> None:
-    rows = iter(rows)
-    first = next(rows, None)
-    if first is None:
-        return
-    columns = ["project_id", *columns]
-    with cursor.copy(f"COPY {stage} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types([_type_name(table, name) for name in columns])
-        copy.write_row(first)
-        for row in rows:
-            copy.write_row(row)
-
-
-def _type_name(table: Table, column: str) -> str:
-    """What PostgreSQL calls the column's type; the user's name, which no table has, is text."""
-    kind = table.columns[column].type if column in table.columns else Text()
-    return kind.compile(dialect=_DIALECT).lower()
-
-
-_DIALECT = dialect()  # type: ignore[no-untyped-call]
+def _copy(cursor: psycopg.Cursor[Any], stage: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    types = _STAGES[stage]
+    try:
+        rows = iter(rows)
+        first = next(rows, None)
+        if first is None:
+            return
+        with cursor.copy(f"COPY {stage} ({', '.join(types)}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(list(types.values()))
+            copy.write_row(first)
+            for row in rows:
+                copy.write_row(row)
+    except (OverflowError, TypeError, ValueError) as error:
+        # The binary form is checked on this side of the wire; a bad row shall look the same from both.
+        raise psycopg.DataError(f"a value does not fit its column: {error}") from error
 
 
 def request_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:

@@ -262,7 +262,9 @@ BEGIN
         part := parent || '_p' || to_char(day, 'YYYYMMDD');
         IF to_regclass('public.' || part) IS NULL THEN
             PERFORM pg_advisory_xact_lock(hashtext('tripoint_ensure_day'));
-            IF to_regclass('public.' || part) IS NULL THEN
+            -- Asked of the catalogue itself: to_regclass() remembers the answer that it gave before the wait.
+            IF NOT EXISTS (SELECT FROM pg_class
+                           WHERE relname = part AND relnamespace = 'public'::regnamespace) THEN
                 -- Made apart and attached: CREATE .. PARTITION OF would stop every reader and writer.
                 EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING DEFAULTS'
                                ' INCLUDING CONSTRAINTS INCLUDING INDEXES)', part, parent);

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -78,9 +80,7 @@ def requests_of(client: httpx.Client, project: Project, **parameters: Any) -> li
 @contextmanager
 def server_with(database: Database, **settings: Any) -> Iterator[Server]:
     """A server of the test's own."""
-    made = Settings(
-        database_url=database.app_url, port=free_port(), **{"grpc_port": 0, **settings}
-    )
+    made = Settings(database_url=database.app_url, port=free_port(), **{"grpc_port": 0, **settings})
     yield from run_server(made, database)
 
 
@@ -89,7 +89,15 @@ def process_with(database: Database, **settings: Any) -> Iterator[Server]:
     """A server in a process of its own: gRPC's library serves one event loop well, not two."""
     chosen = {"database_url": database.app_url, "port": free_port(), "grpc_port": free_port(), **settings}
     environment = {f"TRIPOINT_{name.upper()}": str(value) for name, value in chosen.items()}
-    command = [sys.executable, "-m", "uvicorn", "--factory", "asgi:from_environment", "--port", str(chosen["port"])]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        "asgi:from_environment",
+        "--port",
+        str(chosen["port"]),
+    ]
     process = subprocess.Popen(
         [*command, "--loop", "uvloop", "--http", "httptools", "--log-level", "warning"],
         env=os.environ | environment,
@@ -106,6 +114,23 @@ def process_with(database: Database, **settings: Any) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def held(server: Server, project: Project, size: int) -> Iterator[None]:
+    """A body that takes `size` bytes of the server's queue and does not end until the test does."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    head = (
+        f"POST /v1/traces HTTP/1.1\r\nhost: {host}\r\ncontent-type: {JSON}\r\n"
+        f"authorization: Bearer {project.ingest}\r\ncontent-length: {size}\r\n\r\n{{}}"
+    )
+    with socket.create_connection((host, int(port))) as holder:
+        holder.sendall(head.encode())
+        # A refusal comes at once; silence means that the room is taken.
+        assert not select.select([holder], [], [], 0.5)[0], holder.recv(1000)
+        yield
+        holder.sendall(b" " * (size - 2))
+        assert b"200 OK" in holder.recv(1000)
 
 
 def _ready(client: httpx.Client) -> bool:

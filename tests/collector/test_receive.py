@@ -12,8 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import psycopg
 import psutil
+import psycopg
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
@@ -33,6 +33,7 @@ import launch
 from tests.collector.sending import (
     JSON,
     PROTOBUF,
+    held,
     llm_body,
     protobuf,
     requests_of,
@@ -51,7 +52,9 @@ MEBIBYTE = 1024 * 1024
 # success ---------------------------------------------------------------------------------------------
 
 
-def test_a_protobuf_body_is_answered_in_protobuf_with_nothing_set(client: httpx.Client, project: Project) -> None:
+def test_a_protobuf_body_is_answered_in_protobuf_with_nothing_set(
+    client: httpx.Client, project: Project
+) -> None:
     answer = client.post("/v1/traces", content=protobuf(llm_body()), headers=project.sending())
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"] == PROTOBUF
@@ -65,8 +68,12 @@ def test_a_json_body_is_answered_in_json_with_nothing_set(client: httpx.Client, 
     assert answer.headers["content-type"] == JSON
 
 
-@pytest.mark.parametrize("content_type", [f"{JSON}; charset=utf-8", f"{JSON};charset=UTF-8", "Application/JSON"])
-def test_a_content_type_may_carry_parameters(client: httpx.Client, project: Project, content_type: str) -> None:
+@pytest.mark.parametrize(
+    "content_type", [f"{JSON}; charset=utf-8", f"{JSON};charset=UTF-8", "Application/JSON"]
+)
+def test_a_content_type_may_carry_parameters(
+    client: httpx.Client, project: Project, content_type: str
+) -> None:
     answer = client.post("/v1/traces", content=llm_body(), headers=project.sending(content_type))
     assert (answer.status_code, answer.json()) == (200, {})
 
@@ -113,7 +120,10 @@ def test_the_addresses_of_other_products_work_with_basic_auth(
     client: httpx.Client, project: Project, path: str
 ) -> None:
     answer = client.post(
-        path, content=protobuf(llm_body()), headers={"content-type": PROTOBUF}, auth=("pk-anything", project.ingest)
+        path,
+        content=protobuf(llm_body()),
+        headers={"content-type": PROTOBUF},
+        auth=("pk-anything", project.ingest),
     )
     assert answer.status_code == 200
     assert totals(client, project)["requests"] == 1
@@ -205,14 +215,20 @@ def test_another_content_encoding_is_400(client: httpx.Client, project: Project,
     assert "Use gzip or none" in status_of(answer).message
 
 
-def test_garbage_for_protobuf_is_400_with_a_status_in_protobuf(client: httpx.Client, project: Project) -> None:
+def test_garbage_for_protobuf_is_400_with_a_status_in_protobuf(
+    client: httpx.Client, project: Project
+) -> None:
     answer = client.post("/v1/traces", content=b"\x0a\xff\xff\xff garbage", headers=project.sending())
     assert (answer.status_code, status_of(answer).code) == (400, 3)
     assert "not an OTLP protobuf message" in status_of(answer).message
 
 
-@pytest.mark.parametrize("broken", [b"{", b"[]", b'"text"', b'{"resourceSpans": 1}', b"\xff\xfe", b"[" * 100_000])
-def test_broken_json_is_400_with_a_status_in_json(client: httpx.Client, project: Project, broken: bytes) -> None:
+@pytest.mark.parametrize(
+    "broken", [b"{", b"[]", b'"text"', b'{"resourceSpans": 1}', b"\xff\xfe", b"[" * 100_000]
+)
+def test_broken_json_is_400_with_a_status_in_json(
+    client: httpx.Client, project: Project, broken: bytes
+) -> None:
     answer = client.post("/v1/traces", content=broken, headers=project.sending(JSON))
     assert (answer.status_code, answer.json()["code"]) == (400, 3)
     assert answer.headers["content-type"] == JSON
@@ -253,8 +269,8 @@ def test_a_body_that_only_claims_to_be_gzip_is_400(client: httpx.Client, project
 
 @pytest.fixture(scope="module")
 def narrow(database: Database) -> Iterator[Server]:
-    """A server that takes bodies of 20 000 bytes, two at a time."""
-    with server_with(database, body_max_bytes=20_000, queue_max_bytes=40_000) as server:
+    """A server that takes bodies of 20 000 bytes, hardly more than one at a time."""
+    with server_with(database, body_max_bytes=20_000, queue_max_bytes=24_000) as server:
         yield server
 
 
@@ -284,13 +300,26 @@ def test_a_body_over_the_limit_after_unpacking_is_413(narrow: Server, project: P
     with narrow.client() as client:
         headers = {**project.sending(JSON), "content-encoding": "gzip"}
         assert client.post("/v1/traces", content=packed, headers=headers).status_code == 413
-        assert client.post("/v1/traces", content=gzip.compress(padded(9_000)), headers=headers).status_code == 200
+        assert (
+            client.post("/v1/traces", content=gzip.compress(padded(9_000)), headers=headers).status_code
+            == 200
+        )
 
 
-def test_a_body_that_the_queue_can_never_hold_is_413_and_not_503(database: Database, project: Project) -> None:
-    with server_with(database, body_max_bytes=20_000, queue_max_bytes=10_000) as server, server.client() as client:
-        assert client.post("/v1/traces", content=padded(12_000), headers=project.sending(JSON)).status_code == 413
-        assert client.post("/v1/traces", content=padded(2_000), headers=project.sending(JSON)).status_code == 200
+def test_a_body_that_the_queue_can_never_hold_is_413_and_not_503(
+    database: Database, project: Project
+) -> None:
+    with (
+        server_with(database, body_max_bytes=20_000, queue_max_bytes=10_000) as server,
+        server.client() as client,
+    ):
+        assert (
+            client.post("/v1/traces", content=padded(12_000), headers=project.sending(JSON)).status_code
+            == 413
+        )
+        assert (
+            client.post("/v1/traces", content=padded(2_000), headers=project.sending(JSON)).status_code == 200
+        )
 
 
 def test_a_gzip_bomb_is_413_and_costs_little_memory(server: Server, project: Project) -> None:
@@ -319,44 +348,17 @@ def _varint(number: int) -> bytes:
 
 
 def test_a_full_queue_is_503_with_retry_after_and_then_works_again(narrow: Server, project: Project) -> None:
-    gate = {"open": False}
+    def send_one() -> httpx.Response:
+        return client.post("/v1/traces", content=padded(9_000), headers=project.sending(JSON))
 
-    def slow() -> Iterator[bytes]:
-        yield b"{"
-        while not gate["open"]:
-            time.sleep(0.01)
-            yield b" "
-        yield b"}"
-
-    import threading
-
-    def hold() -> None:
-        with narrow.client() as client:
-            headers = {**project.sending(JSON), "content-length": "18000"}
-
-            def declared() -> Iterator[bytes]:
-                sent = 0
-                for part in slow():
-                    sent += len(part)
-                    yield part
-                yield b" " * (18_000 - sent)
-
-            client.post("/v1/traces", content=declared(), headers=headers)
-
-    holders = [threading.Thread(target=hold) for _ in range(2)]
-    for holder in holders:
-        holder.start()
     with narrow.client() as client:
-        deadline = time.monotonic() + 10
-        while (answer := client.post("/v1/traces", content=padded(9_000), headers=project.sending(JSON))).status_code == 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        gate["open"] = True
-        assert answer.status_code == 503
+        with held(narrow, project, 18_000):
+            deadline = time.monotonic() + 10
+            while (answer := send_one()).status_code == 200 and time.monotonic() < deadline:
+                time.sleep(0.02)
+        assert (answer.status_code, answer.json()["code"]) == (503, 14)
         assert int(answer.headers["retry-after"]) >= 1
-        for holder in holders:
-            holder.join(10)
-        assert client.post("/v1/traces", content=padded(9_000), headers=project.sending(JSON)).status_code == 200
+        assert send_one().status_code == 200
 
 
 # keys ------------------------------------------------------------------------------------------------
@@ -370,7 +372,14 @@ def test_no_key_is_401_and_says_how_to_send_one(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "authorization",
-    ["Bearer", "Bearer tp_ingest_wrong", "Basic !!!", "Basic " + base64.b64encode(b"\xff").decode(), "Digest x", "x" * 9000],
+    [
+        "Bearer",
+        "Bearer tp_ingest_wrong",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"\xff").decode(),
+        "Digest x",
+        "x" * 9000,
+    ],
 )
 def test_a_wrong_key_is_401(client: httpx.Client, authorization: str) -> None:
     headers = {"content-type": JSON, "authorization": authorization}
@@ -394,7 +403,9 @@ def test_a_revoked_key_is_401(client: httpx.Client, project: Project) -> None:
     assert (answer.status_code, "revoked" in answer.json()["message"]) == (401, True)
 
 
-def test_a_key_that_was_in_use_ends_within_seconds_of_its_revocation(client: httpx.Client, project: Project) -> None:
+def test_a_key_that_was_in_use_ends_within_seconds_of_its_revocation(
+    client: httpx.Client, project: Project
+) -> None:
     made = client.post("/api/v1/keys", json={"role": "ingest"}, headers=project.ruling()).json()
     headers = {"content-type": JSON, "authorization": f"Bearer {made['key']}"}
     assert client.post("/v1/traces", content=b"{}", headers=headers).status_code == 200
@@ -415,7 +426,9 @@ def test_a_read_key_cannot_send(client: httpx.Client, project: Project) -> None:
 # odd contents ----------------------------------------------------------------------------------------
 
 
-def test_an_unknown_model_is_unpriced_with_a_reason_and_costs_null(client: httpx.Client, project: Project) -> None:
+def test_an_unknown_model_is_unpriced_with_a_reason_and_costs_null(
+    client: httpx.Client, project: Project
+) -> None:
     send(client, project, llm_span(model="nobody-knows-1", provider="acme"))
     (found,) = requests_of(client, project)
     assert (found["cost"], found["pricing_status"]) == (None, "unpriced")
@@ -429,7 +442,9 @@ def test_token_counts_that_cannot_be_are_unknown_and_not_zero(
 ) -> None:
     span = llm_span(input_tokens=None, output_tokens=None)
     value = {"doubleValue": "NaN"} if tokens != tokens else attribute("", tokens)["value"]
-    span["attributes"] += [{"key": f"gen_ai.usage.{side}_tokens", "value": value} for side in ("input", "output")]
+    span["attributes"] += [
+        {"key": f"gen_ai.usage.{side}_tokens", "value": value} for side in ("input", "output")
+    ]
     assert send(client, project, span).json() == {}
     (found,) = requests_of(client, project)
     assert (found["usage"]["input_tokens"], found["usage"]["output_tokens"]) == (None, None)
@@ -439,7 +454,10 @@ def test_token_counts_that_cannot_be_are_unknown_and_not_zero(
 def test_the_largest_token_counts_that_are_believed_have_a_price_or_a_reason(
     client: httpx.Client, project: Project
 ) -> None:
-    assert send(client, project, llm_span(model="o1-pro", input_tokens=10**10, output_tokens=10**10)).status_code == 200
+    assert (
+        send(client, project, llm_span(model="o1-pro", input_tokens=10**10, output_tokens=10**10)).status_code
+        == 200
+    )
     (found,) = requests_of(client, project)
     assert found["usage"]["input_tokens"] == 10**10
     assert found["cost"] is not None or found["pricing_reason"] == "cost_out_of_range"
@@ -479,7 +497,9 @@ def test_nul_characters_are_dropped_wherever_they_stand(client: httpx.Client, pr
     assert (found["response_id"], found["feature"], found["user"]) == ("r-1", "search", "ann")
 
 
-def test_names_of_ten_thousand_characters_are_cut_and_not_refused(client: httpx.Client, project: Project) -> None:
+def test_names_of_ten_thousand_characters_are_cut_and_not_refused(
+    client: httpx.Client, project: Project
+) -> None:
     long = "\N{GRINNING FACE}" * 10_000
     span = llm_span(
         model=long,
@@ -518,8 +538,8 @@ def test_a_database_that_goes_away_is_503_with_retry_after(
         connection.execute(f"CREATE DATABASE {name}")
         launch.migrate(on(cluster[0], name))
         database = Database(on(cluster[0], name), on(cluster[1], name))
-        from tests.conftest import make_project
         from core.store.session import open_engine
+        from tests.conftest import make_project
 
         engine = open_engine(database.owner_url, role=None)
         own = make_project(engine)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 
@@ -21,7 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from tests.collector.sending import llm_body, process_with, protobuf, requests_of, totals
+from tests.collector.sending import held, llm_body, process_with, protobuf, requests_of, totals
 from tests.conftest import Database, Project, Server
 from tests.otlp import body, llm_span
 
@@ -130,7 +129,7 @@ def test_garbage_is_an_invalid_argument(channel: grpc.Channel, project: Project)
 @pytest.fixture(scope="module")
 def narrow(database: Database) -> Iterator[Server]:
     """A server with little room."""
-    with process_with(database, body_max_bytes=20_000, queue_max_bytes=40_000) as server:
+    with process_with(database, body_max_bytes=20_000, queue_max_bytes=24_000) as server:
         yield server
 
 
@@ -146,48 +145,18 @@ def test_a_body_over_the_limit_is_exhausted_for_good(
 
 
 def test_a_full_queue_is_unavailable_with_retry_info(narrow: Server, project: Project) -> None:
-    """HTTP bodies that do not end hold the queue that gRPC shares."""
-    ended = threading.Event()
-
-    def endless() -> Iterator[bytes]:
-        yield b"{"
-        while not ended.wait(0.05):
-            yield b" "
-        yield b"}" + b" " * 10
-
-    def hold() -> None:
-        with narrow.client() as client:
-            headers = {**project.sending("application/json"), "content-length": "19000"}
-            sent = 0
-
-            def declared() -> Iterator[bytes]:
-                nonlocal sent
-                for part in endless():
-                    sent += len(part)
-                    yield part
-                yield b" " * (19_000 - sent)
-
-            client.post("/v1/traces", content=declared(), headers=headers)
-
-    holders = [threading.Thread(target=hold) for _ in range(2)]
-    for holder in holders:
-        holder.start()
-    sent = export(llm_body(padding="x" * 5_000))
+    """A body over HTTP holds the queue that gRPC shares."""
+    sent = export(llm_body(padding="x" * 9_000))
     with grpc.insecure_channel(narrow.grpc_address) as channel:
         stub = trace_service_pb2_grpc.TraceServiceStub(channel)
-        deadline = time.monotonic() + 5
-        try:
-            with pytest.raises(grpc.RpcError) as caught:
-                while time.monotonic() < deadline:
-                    stub.Export(sent, metadata=bearer(project.ingest))
-                    time.sleep(0.02)
-            code, info = refusal(caught.value)
-            assert code == grpc.StatusCode.UNAVAILABLE
-            assert info is not None and info.retry_delay.seconds >= 1
-        finally:
-            ended.set()
-            for holder in holders:
-                holder.join(10)
+        with held(narrow, project, 18_000), pytest.raises(grpc.RpcError) as caught:
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                stub.Export(sent, metadata=bearer(project.ingest))
+                time.sleep(0.02)
+        code, info = refusal(caught.value)
+        assert code == grpc.StatusCode.UNAVAILABLE
+        assert info is not None and info.retry_delay.seconds >= 1
         stub.Export(sent, metadata=bearer(project.ingest))
 
 
@@ -195,17 +164,19 @@ def exported(exporter: SpanExporter) -> SpanExportResult:
     """What a real SDK hands to the exporter, sent."""
     provider = TracerProvider(resource=Resource({"service.name": "shop"}))
     tracer = provider.get_tracer("real.sdk", "1.2")
-    with tracer.start_as_current_span("answer") as outer:
-        with tracer.start_as_current_span("chat gpt-4o-mini") as span:
-            span.set_attributes(
-                {
-                    "gen_ai.operation.name": "chat",
-                    "gen_ai.provider.name": "openai",
-                    "gen_ai.request.model": "gpt-4o-mini",
-                    "gen_ai.usage.input_tokens": 23,
-                    "gen_ai.usage.output_tokens": 17,
-                }
-            )
+    with (
+        tracer.start_as_current_span("answer") as outer,
+        tracer.start_as_current_span("chat gpt-4o-mini") as span,
+    ):
+        span.set_attributes(
+            {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "openai",
+                "gen_ai.request.model": "gpt-4o-mini",
+                "gen_ai.usage.input_tokens": 23,
+                "gen_ai.usage.output_tokens": 17,
+            }
+        )
     try:
         return exporter.export([span, outer])  # type: ignore[list-item]
     finally:

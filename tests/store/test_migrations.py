@@ -126,9 +126,7 @@ def test_an_owner_needs_not_even_the_right_to_make_roles(plain_owner: str, clust
 
 def _grant(url: str, cluster: tuple[str, str]) -> None:
     with psycopg.connect(on(cluster[0], "postgres"), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("GRANT tripoint_app TO {}").format(sql.Identifier(make_url(url).username))
-        )
+        connection.execute(sql.SQL("GRANT tripoint_app TO {}").format(sql.Identifier(make_url(url).username)))
 
 
 def _works(url: str) -> None:

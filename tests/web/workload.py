@@ -179,7 +179,9 @@ def send(client: httpx.Client, project: Project, spans: list[dict[str, Any]], ba
     """The spans through the collector's own door, settled."""
     for at in range(0, len(spans), batch):
         answer = client.post(
-            "/v1/traces", content=body(*spans[at : at + batch]), headers=project.sending("application/json")
+            "/v1/traces",
+            content=body(*spans[at : at + batch], scope="shop-gateway", service="shop"),
+            headers=project.sending("application/json"),
         )
         assert answer.status_code == 200, answer.text
         assert not answer.json().get("partialSuccess", {}).get("rejectedSpans"), answer.text

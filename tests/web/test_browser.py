@@ -1,0 +1,256 @@
+"""Every page driven in Chromium. A page that complains, or calls another host, fails its test (see conftest)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page
+from sqlalchemy import Engine
+
+from tests.conftest import Project, Server
+from tests.web.conftest import AGENT_TRACE, Opener, sign_in_url
+
+pytestmark = pytest.mark.browser
+
+METRICS = "requests,cost,input_tokens,output_tokens,latency_p50,latency_p95,ttft_p50,ttft_p95,errors"
+PAGES = ("/attribution", "/attribution?interval=day&group_by=feature,tier", "/requests", "/api/docs")
+
+
+def exact_cells(page: Page) -> list[dict[str, str]]:
+    """The exact figures of each row of the table, by metric, the total last."""
+    return page.eval_on_selector_all(
+        "tbody tr, tfoot tr",
+        """rows => rows.map(row => Object.fromEntries([["group", row.cells[0].innerText.trim()],
+           ...[...row.querySelectorAll("td[data-metric]")].map(cell => [cell.dataset.metric, cell.title])]))""",
+    )
+
+
+def as_written(metric: str, value: Any) -> str:
+    """An API's value as a cell's exact text."""
+    unit = {
+        "cost": " USD",
+        "input_tokens": " tokens",
+        "output_tokens": " tokens",
+        "requests": "",
+        "errors": "",
+    }
+    return "unknown" if value is None else f"{value}{unit.get(metric, ' ms')}"
+
+
+def test_the_link_signs_in_once(chromium: Browser, server: Server, owner: Engine, busy: Project) -> None:
+    url = sign_in_url(server, owner, busy)
+    with chromium.new_context() as context, chromium.new_context() as elsewhere:
+        page, other = context.new_page(), elsewhere.new_page()
+        page.goto(url)
+        assert page.url == f"{server.url}/attribution" and page.title() == "Attribution · Tripoint"
+        other.goto(url)
+        assert other.locator("h1").inner_text() == "Please sign in"
+        assert "This link was used before" in other.locator(".sentence").inner_text()
+
+
+def test_the_numbers_are_the_apis_own(look: Opener, client: httpx.Client, busy: Project) -> None:
+    page = look(busy).open("/attribution?group_by=feature&last=all")
+    question = {"group_by": "feature", "metrics": METRICS}
+    answer = (
+        client.get("/api/v1/attribution", params=question, headers=busy.reading()).raise_for_status().json()
+    )
+    shown = exact_cells(page)
+    assert len(shown) == len(answer["rows"]) + 1
+    for cells, row in zip(shown, [*answer["rows"], answer["total"]], strict=True):
+        assert cells["group"] == row.get("feature", "Total")
+        for metric in METRICS.split(","):
+            assert cells[metric].partition(", without")[0] == as_written(metric, row[metric]), (row, metric)
+
+
+def test_a_number_leads_down_to_its_requests_its_trace_and_its_cost_lines(
+    look: Opener, busy: Project
+) -> None:
+    page = look(busy).open("/attribution?group_by=feature,tier&interval=week&last=30")
+    row = page.locator("tbody tr", has_text="support-chat").first
+    requests = row.locator("[data-metric=requests]").inner_text()
+    cost = row.locator("[data-metric=cost]").get_attribute("title") or ""
+    row.locator("[data-metric=cost] a").click()
+    assert page.locator("h1").inner_text() == "Requests"
+    assert page.locator("[data-total=requests]").inner_text() == requests
+    assert (
+        page.locator("[data-total=cost] [data-exact]").get_attribute("data-exact")
+        == cost.partition(", without")[0]
+    )
+    page.locator("tbody tr", has_text="$").first.locator("a").click()
+    target = page.locator("li:target")
+    assert target.locator("details").get_attribute("open") is not None
+    table = target.locator("table.cost")
+    amounts = table.locator("tbody tr td:nth-child(5)").all_inner_texts()
+    total = table.locator("tfoot td").first.inner_text()
+    assert sum(map(Decimal, (text.strip() for text in amounts))) == Decimal(total.strip())
+
+
+def test_a_trace_of_thirty_spans_says_where_its_money_went(
+    look: Opener, client: httpx.Client, busy: Project
+) -> None:
+    page = look(busy).open(f"/traces/{AGENT_TRACE}")
+    assert page.locator(".waterfall li").count() == 30
+    requests = client.get(f"/api/v1/traces/{AGENT_TRACE}", headers=busy.reading()).json()["requests"]
+    shown = page.locator(".waterfall summary [data-exact]")
+    assert sorted(one.get_attribute("data-exact") or "" for one in shown.all()) == sorted(
+        f"{request['cost']} USD" for request in requests
+    )
+    page.locator(".waterfall summary").first.click()
+    opened = page.locator("details[open]")
+    assert "Why is line 1" in opened.inner_text() and "Let me look up line 1" in opened.inner_text()
+
+
+def test_a_call_that_was_sent_twice_counts_once_and_says_so(look: Opener, hostile: Project) -> None:
+    page = look(hostile).open(f"/traces/{'b' * 32}")
+    assert "1 not counted" in page.locator(".tiles").inner_text()
+    page.locator("li.uncounted summary").click()
+    page.get_by_text("another span").click()
+    assert page.locator("li:target details").get_attribute("open") is not None
+
+
+def test_the_filter_bar_keeps_its_state_in_the_address(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/attribution")
+    page.get_by_label("Group by").select_option("user")
+    page.get_by_label("and by").select_option("tier")
+    page.get_by_label("Over time").select_option("day")
+    page.get_by_label("Chart and order").select_option("latency_p95")
+    page.get_by_label("Only where").select_option("feature")
+    page.get_by_label("is", exact=True).fill("support-chat")
+    page.get_by_role("button", name="Show").click()
+    query = "group_by=user%2Ctier&interval=day&order=latency_p95&feature=support-chat"
+    assert page.url.endswith(f"/attribution?{query}")
+    page.wait_for_selector("#chart[data-drawn]")
+    assert page.get_by_label("and by").input_value() == "tier"
+    assert page.locator("h2").first.inner_text() == "Latency p95 by user and tier, by day"
+    page.get_by_role("link", name="Remove the filter feature: support-chat").click()
+    assert page.url.endswith(query.removesuffix("&feature=support-chat"))
+    assert page.locator(".chip").count() == 0
+
+
+def test_choosing_a_period_lets_go_of_the_dates(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/requests?from=2020-01-01&to=2020-02-01")
+    assert page.locator("h2").inner_text() == "No requests in this window"
+    assert page.get_by_label("Period").input_value() == ""
+    page.get_by_label("Period").select_option("7")
+    page.get_by_role("button", name="Show").click()
+    assert page.url.endswith("/requests?last=7") and page.locator("tbody tr").count() > 1
+
+
+def test_older_requests_follow_and_the_newest_are_one_click_away(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/requests?last=all")
+    first = page.locator("tbody a").first.get_attribute("href")
+    page.get_by_role("link", name="Older requests").click()
+    assert page.locator("tbody a").first.get_attribute("href") != first
+    page.get_by_role("link", name="Newest").click()
+    assert page.locator("tbody a").first.get_attribute("href") == first
+
+
+def test_an_empty_project_says_how_to_send_a_first_trace(
+    look: Opener, server: Server, project: Project
+) -> None:
+    for path in ("/attribution", "/requests"):
+        page = look(project).open(path)
+        assert page.locator("h2").inner_text() == "No requests yet"
+        assert f"OTEL_EXPORTER_OTLP_ENDPOINT={server.url}" in page.locator("pre").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("who", ["busy", "hostile", "crowded"])
+def test_no_page_scrolls_sideways(
+    look: Opener, request: pytest.FixtureRequest, who: str, width: int, scheme: str
+) -> None:
+    window = look(request.getfixturevalue(who), width, color_scheme=scheme)
+    for path in PAGES:
+        window.open(path)
+        assert window.fits(), path
+    trace = {"busy": AGENT_TRACE, "hostile": "b" * 32}.get(who)
+    if trace:
+        page = window.open(f"/traces/{trace}")
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        assert window.fits()
+
+
+def test_long_and_hostile_names_stay_text(look: Opener, hostile: Project) -> None:
+    window = look(hostile)
+    page = window.open("/attribution")
+    bars = page.locator("#chart svg [aria-roledescription=bar]")
+    for at in range(bars.count()):  # the tooltip writes names too
+        bars.nth(at).hover()
+    links = page.eval_on_selector_all("tbody .clamp", "all => all.map(one => one.getBoundingClientRect())")
+    assert all(box["height"] <= 75 and box["width"] <= 400 for box in links)
+    page = window.open("/requests")
+    for href in set(page.eval_on_selector_all("tbody a", "all => all.map(one => one.getAttribute('href'))")):
+        window.open(href)
+    page.wait_for_timeout(100)
+    assert page.locator("script:not([src]):not([type='application/json'])").count() == 0
+
+
+def test_the_policy_holds_in_the_browser(look: Opener, busy: Project) -> None:
+    window = look(busy)
+    page = window.open("/attribution")
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.ran = 1";
+            document.body.append(script);
+        }"""
+    )
+    assert page.evaluate("window.ran") is None
+    assert any("Content Security Policy" in words for words in window.wrong)
+    window.wrong.clear()
+
+
+@pytest.mark.parametrize("path", [*PAGES, f"/traces/{AGENT_TRACE}"])
+def test_the_keyboard_reaches_everything_in_order(look: Opener, busy: Project, path: str) -> None:
+    page = look(busy).open(path)
+    reachable = "a[href], button, select, input:not([type=hidden]), summary, [tabindex='0']"
+    wanted = page.eval_on_selector_all(
+        reachable,
+        "all => all.filter(one => one.checkVisibility()).map((one, at) => (one.dataset.tab = at, at))",
+    )
+    reached: list[int] = []
+    for _ in range(4 * len(wanted) + 20):  # a date is several stops
+        page.keyboard.press("Tab")
+        at = page.evaluate("document.activeElement.dataset.tab")
+        if at is None:
+            break
+        if not reached or reached[-1] != int(at):
+            reached.append(int(at))
+        if len(reached) == len(wanted):
+            break
+    assert reached == wanted
+
+
+def test_the_skip_link_comes_first_and_skips(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/attribution")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    assert page.locator(".skip").bounding_box()["y"] >= 0  # type: ignore[index]
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "last"
+
+
+def test_what_has_the_focus_can_be_seen(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/attribution")
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_chart_over_time_draws_every_group(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/attribution?interval=day&last=14")
+    names = {
+        bar.get_attribute("aria-label") or ""
+        for bar in page.locator("#chart [aria-roledescription=bar]").all()
+    }
+    for feature in ("support-chat", "search-answers", "document-summary", "code-review"):
+        assert any(feature in name for name in names)
+    boxes = page.locator("#chart [aria-roledescription=bar]").evaluate_all(
+        "all => all.map(b => b.getBBox().height)"
+    )
+    assert sum(height > 1 for height in boxes) > 20
