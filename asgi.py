@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI, Request
@@ -236,9 +237,13 @@ async def _on_error(request: Request, error: Exception) -> Response:
 async def _on_unrouted(request: Request, error: Exception) -> Response:
     """A path or method that no room has."""
     assert isinstance(error, HTTPException)
-    words = f"There is nothing at {request.url.path[:200]} for {request.method}."
-    answer = await _on_error(request, NotFound(words))
-    answer.status_code = error.status_code
+    found = NotFound(f"There is nothing at {request.url.path[:200]} for {request.method}.")
+    status = error.status_code
+    answer: Response = (
+        web_routes.problem_page(found, status)
+        if web_routes.wants_page(request)
+        else api_routes.problem_reply(found, status, HTTPStatus(status).phrase)
+    )
     answer.headers.update(error.headers or {})
     return answer
 

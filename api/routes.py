@@ -57,6 +57,11 @@ def problem(error: TripointError) -> JSONResponse:
     status, title = next(
         ((s, t) for kind, s, t in _STATUS if isinstance(error, kind)), (500, "Internal Server Error")
     )
+    return problem_reply(error, status, title)
+
+
+def problem_reply(error: TripointError, status: int, title: str) -> JSONResponse:
+    """An error under a status of its own (RFC 9457)."""
     headers = {"Retry-After": str(getattr(error, "retry_after_s", 1))} if error.retryable else {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="tripoint"'
@@ -244,14 +249,15 @@ def _add_readers(routes: APIRouter, api: Api) -> None:
 
     @routes.get(
         "/requests/{request_id}/cost",
+        response_model=schema.CostOut,
         summary="Why a request cost what it did: line by line, down to the price version",
         responses=_NOT_FOUND,
     )
-    def explain_cost(request_id: str, access: Access = reader) -> dict[str, Any]:
+    def explain_cost(request_id: str, access: Access = reader) -> schema.CostOut:
         with tenant(api.engine, access.project_id) as connection:
             found = requests.one_request(connection, *parse_request_id(request_id))
             explanation = explain_request(connection, found, api.book())
-        return {"id": found.id, **explanation.as_json()}
+        return schema.CostOut(id=found.id, **explanation.as_json())
 
     @routes.get(
         "/traces/{trace_id}", response_model=schema.TraceOut, summary="One trace", responses=_NOT_FOUND

@@ -7,11 +7,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import examples
 from core.ledger import LedgerRequest
 from core.money import to_decimal_string
 from core.question import MONEY, Answer, Row
 from core.request import ContextSpan
 from core.store.rows import instant
+
+
+def _shown(example: dict[str, Any]) -> ConfigDict:
+    """The configuration of a model that OpenAPI shows with an example."""
+    return ConfigDict(json_schema_extra={"example": example})
 
 
 class Problem(BaseModel):
@@ -37,6 +43,8 @@ class UsageOut(BaseModel):
 
 class RequestOut(BaseModel):
     """One request. null means unknown; money is a decimal string in `currency`."""
+
+    model_config = _shown(examples.REQUEST)
 
     id: str
     trace_id: str
@@ -97,6 +105,8 @@ class RequestOut(BaseModel):
 class RequestPage(BaseModel):
     """Newest first; `next` is the cursor of the next page, null at the end."""
 
+    model_config = _shown(examples.REQUESTS)
+
     items: list[RequestOut]
     next: str | None
 
@@ -130,10 +140,45 @@ class ContentOut(BaseModel):
 class TraceOut(BaseModel):
     """One trace: its requests (uncounted ones included), its other spans, its contents."""
 
+    model_config = _shown(examples.TRACE)
+
     trace_id: str
     requests: list[RequestOut]
     spans: list[SpanOut]
     contents: list[ContentOut]
+
+
+class CostLineOut(BaseModel):
+    """`quantity` units at `unit_price` for `per` units make `amount`, exactly."""
+
+    meter: str
+    quantity: int
+    unit: str
+    unit_price: str
+    per: int
+    pico_per_unit: int
+    amount: str
+    note: str | None
+
+
+class CostOut(BaseModel):
+    """Why a request cost what it did. Its lines sum to `cost`; `why` says in words what `reason` means."""
+
+    model_config = _shown(examples.COST)
+
+    id: str
+    status: str
+    reason: str | None
+    why: str | None
+    currency: str
+    cost: str | None
+    list_cost: str | None
+    lines: list[CostLineOut]
+    arithmetic: str | None
+    context: dict[str, str]
+    price: dict[str, Any] | None = Field(description="the price version, its source and validity")
+    model: dict[str, Any] | None = Field(description="which name led to the price, and how")
+    usage_reading: str | None
 
 
 class CoverageOut(BaseModel):
@@ -151,28 +196,7 @@ class CoverageOut(BaseModel):
 class AttributionOut(BaseModel):
     """One row a group (and interval): its dimensions, `start` where an interval was asked for, its metrics."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "as_of": "2026-11-22T08:30:00Z",
-                "currency": "USD",
-                "from": None,
-                "to": None,
-                "coverage": {
-                    "requests": 3,
-                    "priced": 2,
-                    "unpriced": 1,
-                    "unpriced_reasons": {"unknown_model": 1},
-                    "usage_known": 3,
-                    "ttft_known": 1,
-                    "provisional": 0,
-                },
-                "groups": 1,
-                "total": {"requests": 3, "cost": "0.001234", "unpriced_requests": 1},
-                "rows": [{"feature": "support", "requests": 3, "cost": "0.001234", "unpriced_requests": 1}],
-            }
-        }
-    )
+    model_config = _shown(examples.ATTRIBUTION)
 
     as_of: datetime
     currency: str
@@ -184,6 +208,8 @@ class AttributionOut(BaseModel):
 
 class KeyOut(BaseModel):
     """A key without its secret."""
+
+    model_config = _shown(examples.KEY)
 
     id: int
     role: str
@@ -206,12 +232,16 @@ class NewKey(BaseModel):
 class MadeKey(BaseModel):
     """The only time that the secret is shown."""
 
+    model_config = _shown(examples.MADE_KEY)
+
     id: int
     key: str
 
 
 class Settled(BaseModel):
     """How many traces were settled."""
+
+    model_config = _shown(examples.SETTLED)
 
     traces: int
 

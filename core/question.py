@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, Protocol, get_args
 
 from core.errors import BadQuestion
-from core.window import Window
+from core.window import EVER, Window
 
 Interval = Literal["hour", "day", "week", "month"]
 Value = str | None
@@ -90,7 +90,7 @@ class CostQuestion:
     Rows come in order of `order` (largest first), or of time where an interval is set.
     """
 
-    window: Window = Window()
+    window: Window = EVER
     group_by: tuple[str, ...] = ()
     filters: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
     interval: Interval | None = None

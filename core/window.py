@@ -23,6 +23,10 @@ class Window:
         return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
 
 
+EVER = Window()
+"""No limit on either side."""
+
+
 def parse_instant(text: str | None, name: str) -> datetime | None:
     """An ISO 8601 date or time as aware UTC; without a zone it is UTC. None and '' are None."""
     if not text:

@@ -19,7 +19,12 @@ def lint(root: Path) -> subprocess.CompletedProcess[str]:
     """The linter over a copy of the house."""
     program = Path(sys.executable).with_name("lint-imports")
     return subprocess.run(
-        [program, "--no-logo", "--no-cache"], cwd=root, capture_output=True, text=True, timeout=120, check=False
+        [program, "--no-logo", "--no-cache"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 

@@ -156,7 +156,8 @@ def _statement(question: CostQuestion) -> Select[Any]:
 
 
 def _order(question: CostQuestion, groups: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
-    names: list[ColumnElement[Any]] = [literal_column(f"g{i}").asc().nulls_last() for i in range(len(question.group_by))]
+    columns: list[ColumnElement[Any]] = [literal_column(f"g{i}") for i in range(len(question.group_by))]
+    names = [column.asc().nulls_last() for column in columns]
     order: list[ColumnElement[Any]] = [literal_column("is_total").desc()]
     if question.interval:
         order.append(literal_column("start").asc())

@@ -90,7 +90,6 @@ def wall(owner: Engine, server: Server) -> Iterator[Wall]:
             pages,
             secrets=(
                 MARK,
-                *(key["hint"].rpartition("…")[2] + '"' for key in listed),
                 *(item["span_id"] for item in page["items"] if item["trace_id"] != TRACE),
             ),
             words=(MARK, f"{MARK} service", f"{MARK} tripoint.feature", f"{MARK} user.id"),

@@ -20,4 +20,5 @@ def test_an_unknown_path_is_a_sentence_for_programs_and_a_page_for_people(client
 def test_a_wrong_method_names_the_right_ones(client: httpx.Client) -> None:
     answer = client.get("/v1/traces")
     assert answer.status_code == 405
+    assert answer.json()["status"] == 405
     assert answer.headers["allow"] == "POST"

@@ -240,7 +240,7 @@ def test_of_thousands_of_events_the_first_and_the_last_are_kept() -> None:
     "body", [b"", b"nonsense", b"[1]", b'{"resourceSpans": 7}', b'{"resourceSpans": [7]}', b"[" * 99999]
 )
 def test_a_body_that_is_no_json_export_says_what_to_do(body: bytes) -> None:
-    with pytest.raises(Undecodable, match="send|name"):
+    with pytest.raises(Undecodable, match=r"send|name"):
         decode_traces(body, "json")
 
 

@@ -1,0 +1,52 @@
+"""What OpenAPI shows is what the API answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from api import examples, schema
+from core.money import from_decimal
+from tests.conftest import Server
+
+
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        (schema.RequestOut, examples.REQUEST),
+        (schema.RequestPage, examples.REQUESTS),
+        (schema.CostOut, examples.COST),
+        (schema.TraceOut, examples.TRACE),
+        (schema.AttributionOut, examples.ATTRIBUTION),
+        (schema.KeyOut, examples.KEY),
+        (schema.MadeKey, examples.MADE_KEY),
+        (schema.Settled, examples.SETTLED),
+    ],
+)
+def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:
+    fields = {field.alias or name for name, field in model.model_fields.items()}
+    assert fields <= example.keys()
+    assert model.model_validate(example)
+
+
+def test_the_cost_in_the_example_adds_up() -> None:
+    amounts = [from_decimal(line["amount"])[0] for line in examples.COST["lines"]]
+    assert sum(amounts) == from_decimal(examples.COST["cost"])[0] == 23 * 150_000 + 17 * 600_000
+
+
+def test_every_answer_that_openapi_describes_has_an_example(server: Server) -> None:
+    with server.client() as client:
+        document = client.get("/api/openapi.json").json()
+    models = document["components"]["schemas"]
+    bare = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            for status in ("200", "201"):
+                content = operation["responses"].get(status, {}).get("content", {})
+                shown = content.get("application/json", {}).get("schema", {})
+                name = (shown.get("$ref") or shown.get("items", {}).get("$ref", "")).rpartition("/")[2]
+                if content and "example" not in models.get(name, {}):
+                    bare.append(f"{method} {path}")
+    assert bare == []
