@@ -69,6 +69,15 @@ def problem_reply(error: TripointError, status: int, title: str) -> JSONResponse
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
+def _problems(words: dict[int | str, str]) -> dict[int | str, dict[str, Any]]:
+    """How OpenAPI describes the errors."""
+    content = {"application/problem+json": {"schema": schema.Problem.model_json_schema()}}
+    return {code: {"description": description, "content": content} for code, description in words.items()}
+
+
+_NOT_FOUND = _problems({404: "not in this project"})
+
+
 class _SmallBody(APIRoute):
     """Refuses a body that no route here asks for, before it is held in memory."""
 
@@ -89,15 +98,15 @@ class _SmallBody(APIRoute):
 
 def router(api: Api) -> APIRouter:
     """All routes of the API."""
-    problems: dict[int | str, dict[str, Any]] = {
-        code: {"model": schema.Problem, "description": words}
-        for code, words in (
-            (400, "the question names something that does not exist"),
-            (401, "no key, or one that is unknown, expired or revoked"),
-            (403, "the key's role does not allow this"),
-            (503, "the database cannot be reached just now; try again"),
-        )
-    }
+    problems = _problems(
+        {
+            400: "the question names something that does not exist",
+            401: "no key, or one that is unknown, expired or revoked",
+            403: "the key's role does not allow this",
+            503: "the database cannot be reached just now; try again",
+            "default": "any other error",
+        }
+    )
     routes = APIRouter(prefix="/api/v1", responses=problems, route_class=_SmallBody)
     _add_readers(routes, api)
     _add_administration(routes, api)
@@ -273,11 +282,6 @@ def _add_readers(routes: APIRouter, api: Api) -> None:
                 schema.ContentOut(span_id=c.span_id, input=c.input, output=c.output) for c in trace.contents
             ],
         )
-
-
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": schema.Problem, "description": "not in this project"}
-}
 
 
 def _trace_id(text: str) -> str:

@@ -13,19 +13,21 @@ from statistics import median
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from sqlalchemy import Engine
 
 from benchmarks import place
 from collector.decode import decode_traces
 from collector.read import Clocks, in_range, read_spans
 from core.conventions import content_from_span, record_from_span
-from core.pricing.price import price_request
-from core.request import RequestRecord
+from core.pricing.price import PriceBook, price_request
 from core.store.intake import Batch, append, content_rows, request_rows
 from core.store.prices import load_book
 from core.store.session import open_engine, transaction
 
 # (spans a body, connections, spans)
 LOADS = ((1, 64, 4_000), (50, 4, 20_000), (500, 4, 30_000))
+# Spans a body → bodies, for the steps.
+BODIES = {1: 200, 50: 60, 500: 16}
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -74,7 +76,7 @@ def _under_load(base: place.Database, runs: int, scale: float) -> None:
 
 
 def _spans_per_cpu_s(results: Iterable[dict[str, Any]]) -> float:
-    return median(result["accepted"] / result["cpu_s"] for result in results)
+    return float(median(result["accepted"] / result["cpu_s"] for result in results))
 
 
 def _load(
@@ -91,93 +93,61 @@ def _load(
 
 
 def _step_by_step(base: place.Database) -> None:
-    sys.path.insert(0, str(place.SHARED_BENCH))
-    import otlp_gen  # type: ignore[import-not-found]
-
     engine = open_engine(base.app_url)
     with transaction(engine) as connection:
         book = load_book(connection)
-    now = datetime.now(UTC)
-    clocks = Clocks(now, timedelta(days=90), timedelta(days=1))
-    postmaster = base.postmaster
-    print("\nStep by step, in this process: CPU µs a span, median over bodies")
-    print(f"{'':44}{'batch 1':>9}{'batch 50':>9}{'batch 500':>10}")
-    table: dict[str, list[float]] = {}
-    for batch, count in ((1, 200), (50, 60), (500, 16)):
-        templates = otlp_gen.templates(batch)
-        bodies = [templates[n % len(templates)].body() for n in range(count)]
-        decoded = [decode_traces(body, "protobuf") for body in bodies]
-        records = [[record_from_span(span) for span in one.spans] for one in decoded]
-        requests = [[r for r in one if isinstance(r, RequestRecord)] for one in records]
-        batches = [read_spans(one, base.project, book, clocks, True)[0] for one in decoded]
-        bare = [Batch(one.project_id, one.requests) for one in batches]
-        for one in batches[: len(batches) // 4]:
-            append(engine, [one])
-        batches = [
-            read_spans(one, base.project, book, clocks, True)[0]
-            for one in map(_again(otlp_gen, batch), bodies)
-        ]
-        rows: list[tuple[str, Callable[[Any], object], Sequence[Any], Callable[[], float]]] = [
-            ("protobuf parse alone", ExportTraceServiceRequest.FromString, bodies, time.process_time),
-            (
-                "decode (parse included)",
-                lambda body: decode_traces(body, "protobuf"),
-                bodies,
-                time.process_time,
-            ),
-            ("record", lambda one: [record_from_span(s) for s in one.spans], decoded, time.process_time),
-            (
-                "price",
-                lambda one: [in_range(price_request(r, book)) for r in one],
-                requests,
-                time.process_time,
-            ),
-            (
-                "find content",
-                lambda one: [content_from_span(s) for s in one.spans],
-                decoded,
-                time.process_time,
-            ),
-            ("rows", lambda one: list(request_rows([one])), bare, time.process_time),
-            ("content rows (zstd)", lambda one: list(content_rows([one])), batches, time.process_time),
-        ]
-        for name, work, inputs, clock in rows:
-            table.setdefault(name, []).append(_us(work, inputs, batch, clock))
-        ours, theirs = _write_us(lambda one: append(engine, [one]), batches, batch, postmaster)
-        table.setdefault("write, this process (rows included)", []).append(ours)
-        table.setdefault("write, PostgreSQL", []).append(theirs)
+    print("\nStep by step, in this process: CPU µs a span, median over bodies (PostgreSQL: mean)")
+    print(f"{'':44}" + "".join(f"{f'batch {batch}':>11}" for batch in BODIES))
+    columns = [_steps(base, engine, book, batch, count) for batch, count in BODIES.items()]
     engine.dispose()
-    for name, figures in table.items():
-        print(f"{name:44}{figures[0]:>9.1f}{figures[1]:>9.1f}{figures[2]:>10.1f}")
+    for name in columns[0]:
+        print(f"{name:44}" + "".join(f"{column[name]:>11.1f}" for column in columns))
 
 
-def _again(otlp_gen: Any, batch: int) -> Callable[[bytes], Any]:
-    """Fresh bodies of the same size, so that a write meets no duplicates."""
+def _steps(base: place.Database, engine: Engine, book: PriceBook, batch: int, count: int) -> dict[str, float]:
+    """Step → µs a span, for `count` bodies of `batch` spans."""
+    clocks = Clocks(datetime.now(UTC), timedelta(days=90), timedelta(days=1))
+
+    def read(body: bytes) -> Batch:
+        return read_spans(decode_traces(body, "protobuf"), base.project, book, clocks, True)[0]
+
+    for body in _bodies(batch, max(count // 4, 8)):  # the first writes make partitions and plans
+        append(engine, [read(body)])
+    bodies = _bodies(batch, count)
+    decoded = [decode_traces(body, "protobuf").spans for body in bodies]
+    batches = [read(body) for body in bodies]
+    records = [[record for record, _ in one.requests] for one in batches]
+    found = {
+        "protobuf parse alone": _us(ExportTraceServiceRequest.FromString, bodies),
+        "decode (parse included)": _us(lambda body: decode_traces(body, "protobuf"), bodies),
+        "record": _us(lambda spans: [record_from_span(span) for span in spans], decoded),
+        "price": _us(lambda some: [in_range(price_request(record, book)) for record in some], records),
+        "find content": _us(lambda spans: [content_from_span(span) for span in spans], decoded),
+        "rows": _us(lambda one: list(request_rows([one])), batches),
+        "content rows (zstd)": _us(lambda one: list(content_rows([one])), batches),
+    }
+    before = place.cpu_s(base.postmaster)
+    found["write, this process (rows included)"] = _us(lambda one: append(engine, [one]), batches)
+    found["write, PostgreSQL"] = (place.cpu_s(base.postmaster) - before) / count * 1e6
+    return {name: us / batch for name, us in found.items()}
+
+
+def _bodies(batch: int, count: int) -> list[bytes]:
+    sys.path.insert(0, str(place.SHARED_BENCH))
+    import otlp_gen  # type: ignore[import-not-found]
+
     templates = otlp_gen.templates(batch)
-    return lambda body: decode_traces(templates[len(body) % len(templates)].body(), "protobuf")
+    return [templates[n % len(templates)].body() for n in range(count)]
 
 
-def _us(
-    work: Callable[[Any], object], inputs: Sequence[Any], batch: int, clock: Callable[[], float]
-) -> float:
+def _us(work: Callable[[Any], object], inputs: Iterable[Any]) -> float:
+    """Median CPU µs of this process for one input."""
     times = []
     for one in inputs:
-        start = clock()
+        start = time.process_time()
         work(one)
-        times.append((clock() - start) / batch * 1e6)
-    return median(times)
-
-
-def _write_us(
-    work: Callable[[Any], object], inputs: Sequence[Any], batch: int, postmaster: int
-) -> tuple[float, float]:
-    """Mean CPU µs a span of this process and of all PostgreSQL processes."""
-    theirs, ours = place.cpu_s(postmaster), time.process_time()
-    for one in inputs:
-        work(one)
-    spans = len(inputs) * batch
-    ours = time.process_time() - ours
-    return ours / spans * 1e6, (place.cpu_s(postmaster) - theirs) / spans * 1e6
+        times.append(time.process_time() - start)
+    return median(times) * 1e6
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from core.errors import SetupError, Unavailable
 APP_ROLE = "tripoint_app"
 _CONNECT_TIMEOUT_S = 10
 # Operational by their class, and yet the statement's own fault: trying again cannot help.
-_HOPELESS = psycopg.errors.ProgramLimitExceeded
+_HOPELESS = "54"  # SQLSTATE's class "program limit exceeded"
 
 
 def open_engine(
@@ -109,7 +109,7 @@ def _try_again(error: psycopg.Error) -> Unavailable | None:
         return Unavailable(
             "The database took longer than it may. Ask for a shorter time or fewer groups, or try again."
         )
-    if isinstance(error, psycopg.OperationalError) and not isinstance(error, _HOPELESS):
+    if isinstance(error, psycopg.OperationalError) and not (error.sqlstate or "").startswith(_HOPELESS):
         return Unavailable(f"The database cannot be used just now: {_first_line(error)}")
     return None
 

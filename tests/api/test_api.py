@@ -64,7 +64,9 @@ def test_a_request_has_the_fields_that_were_promised(get: Get, take: Callable[..
     (item,) = page["items"]
     assert set(item) >= CONTRACT
     assert set(item["usage"]) >= USAGE
-    assert {name: item[name] for name in ("feature", "user", "session", "cost", "currency", "status", "state")} == {
+    assert {
+        name: item[name] for name in ("feature", "user", "session", "cost", "currency", "status", "state")
+    } == {
         "feature": "search",
         "user": "ann",
         "session": "s1",
@@ -73,13 +75,19 @@ def test_a_request_has_the_fields_that_were_promised(get: Get, take: Callable[..
         "status": "ok",
         "state": "provisional",
     }
-    assert (item["usage"]["input_tokens"], item["usage"]["output_tokens"], item["duration_ms"]) == (23, 17, 500)
+    assert (item["usage"]["input_tokens"], item["usage"]["output_tokens"], item["duration_ms"]) == (
+        23,
+        17,
+        500,
+    )
 
 
 def test_what_nobody_told_is_null(get: Get, take: Callable[..., None]) -> None:
     take(llm_span(input_tokens=None, output_tokens=None))
     (item,) = get("requests")["items"]
-    assert [item[name] for name in ("feature", "user", "ttft_ms", "streaming", "response_id", "cost")] == [None] * 6
+    assert [item[name] for name in ("feature", "user", "ttft_ms", "streaming", "response_id", "cost")] == [
+        None
+    ] * 6
     assert set(item["usage"].values()) == {None}
 
 
@@ -234,7 +242,9 @@ def test_an_unpriced_request_explains_itself_too(get: Get, take: Callable[..., N
 def test_a_trace_shows_its_requests_spans_and_contents(get: Get, take: Callable[..., None]) -> None:
     root = llm_span(input_tokens=None, output_tokens=None)
     root["attributes"] = []
-    leaf = llm_span(trace_id=root["traceId"], parent=root["spanId"], gen_ai__input__messages='[{"role":"user"}]')
+    leaf = llm_span(
+        trace_id=root["traceId"], parent=root["spanId"], gen_ai__input__messages='[{"role":"user"}]'
+    )
     take(root, leaf)
     trace = get(f"traces/{root['traceId']}")
     assert [item["span_id"] for item in trace["requests"]] == [leaf["spanId"]]
@@ -290,7 +300,9 @@ def test_a_key_is_made_listed_without_its_secret_and_revoked(client: httpx.Clien
         None,
     ],
 )
-def test_a_key_that_cannot_be_is_400_in_a_sentence(client: httpx.Client, project: Project, wanted: Any) -> None:
+def test_a_key_that_cannot_be_is_400_in_a_sentence(
+    client: httpx.Client, project: Project, wanted: Any
+) -> None:
     headers = {**project.ruling(), "content-type": "application/json"}
     answer = client.post("/api/v1/keys", content=json.dumps(wanted), headers=headers)
     assert answer.status_code == 400, answer.text
@@ -349,7 +361,9 @@ BAD_QUESTIONS = {
 
 
 @pytest.mark.parametrize("path", BAD_QUESTIONS, ids=lambda path: path[:50])
-def test_a_bad_question_is_400_and_says_what_would_do(client: httpx.Client, project: Project, path: str) -> None:
+def test_a_bad_question_is_400_and_says_what_would_do(
+    client: httpx.Client, project: Project, path: str
+) -> None:
     answer = client.get(f"/api/v1/{path}", headers=project.reading())
     assert answer.status_code == 400, answer.text
     assert answer.headers["content-type"] == "application/problem+json"

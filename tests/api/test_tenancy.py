@@ -51,7 +51,14 @@ def everything(mark: str) -> list[dict[str, Any]]:
     named = {
         name: f"{mark} {name}"
         for name in (
-            *("tripoint.feature", "user.id", "session.id", "tripoint.tenant", "tripoint.plan", "tripoint.tier"),
+            *(
+                "tripoint.feature",
+                "user.id",
+                "session.id",
+                "tripoint.tenant",
+                "tripoint.plan",
+                "tripoint.tier",
+            ),
             *("tripoint.router", "tripoint.router.version", "tripoint.route.reason", "tripoint.cascade.id"),
             *("tripoint.escalated_from", "tripoint.fallback_from", "tripoint.tag.team", "error.type"),
             *("gen_ai.response.id", "gen_ai.response.model", "server.address", "gen_ai.input.messages"),
@@ -60,7 +67,9 @@ def everything(mark: str) -> list[dict[str, Any]]:
     }
     root = llm_span(trace_id=TRACE, span_id=ROOT, input_tokens=None, output_tokens=None, duration_ns=10**9)
     root["attributes"] = [attribute(name, value) for name, value in named.items()]
-    leaf = llm_span(trace_id=TRACE, span_id=SPAN, parent=ROOT, model=f"{mark}-model", provider=f"{mark}-provider")
+    leaf = llm_span(
+        trace_id=TRACE, span_id=SPAN, parent=ROOT, model=f"{mark}-model", provider=f"{mark}-provider"
+    )
     leaf["attributes"] += root["attributes"]
     for span in (root, leaf):
         span["name"] = f"{mark} span"
@@ -138,7 +147,11 @@ def test_no_operation_shows_another_tenant(wall: Wall, data: st.DataObject) -> N
     known = [o for o in operations(wall) if o[0] == "get" or o[1].endswith("settle")]
     method, path, names = data.draw(st.sampled_from(known))
     word = st.sampled_from([*wall.words, "ours", TRACE, SPAN])
-    own = {"cursor": st.just(wall.cursor), "trace_id": st.just(TRACE), "unset": st.sampled_from(list(DIMENSIONS))}
+    own = {
+        "cursor": st.just(wall.cursor),
+        "trace_id": st.just(TRACE),
+        "unset": st.sampled_from(list(DIMENSIONS)),
+    }
     chosen = data.draw(st.lists(st.sampled_from(names), max_size=3, unique=True)) if names else []
     parameters = {name: data.draw({**VALUES, **own}.get(name, word)) for name in chosen}
     path = path.format(request_id=f"{TRACE}-{SPAN}", trace_id=TRACE, key_id=wall.keys[0])
@@ -200,7 +213,9 @@ def test_no_page_that_can_be_reached_shows_another_tenant(wall: Wall) -> None:
         answer = wall.pages.get(path)
         wall.check(answer)
         links = re.findall(r'(?:href|action)="(/[^"#]*)"', answer.text)
-        waiting += [link.replace("&amp;", "&") for link in links if "static" not in link and "sign-out" not in link]
+        waiting += [
+            link.replace("&amp;", "&") for link in links if "static" not in link and "sign-out" not in link
+        ]
     assert len(seen) > 20
 
 

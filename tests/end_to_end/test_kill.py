@@ -242,7 +242,7 @@ class Tripoint:
         assert self.process is not None
         self.process.wait(20)
         deadline = time.monotonic() + 20
-        while left := [pid for pid in self.ready["pids"].values() if _runs(pid)]:
+        while left := [pid for pid in self.ready.get("pids", {}).values() if _runs(pid)]:
             assert time.monotonic() < deadline, f"still running: {left}"
             time.sleep(0.02)
 
@@ -281,10 +281,12 @@ def tripoint() -> Iterator[Tripoint]:
     place = Path(tempfile.mkdtemp(prefix="tp-kill-", dir="/tmp"))
     place.chmod(0o755)
     running = Tripoint(place)
-    running.start()
-    yield running
-    running.stop()
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def test_nothing_acknowledged_is_lost_or_doubled_when_the_database_is_killed(tripoint: Tripoint) -> None:

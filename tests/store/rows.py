@@ -99,4 +99,6 @@ def age_marks(engine: Engine, project: Project, minutes: int) -> None:
     """Let the traces wait for so much longer than they did."""
     with tenant(engine, project.id) as connection:
         ago = f"interval '{minutes} minutes'"
-        connection.execute(text(f"UPDATE unsettled SET first_at = first_at - {ago}, last_at = last_at - {ago}"))
+        connection.execute(
+            text(f"UPDATE unsettled SET first_at = first_at - {ago}, last_at = last_at - {ago}")
+        )

@@ -30,7 +30,9 @@ Ask = Callable[..., Answer]
 @pytest.fixture
 def ask(engine: Engine, project: Project) -> Ask:
     """A question of the project in a reader's words."""
-    return lambda **words: PostgresLens(engine).ask(project.id, check_question(**{"window": Window(), **words}))
+    return lambda **words: PostgresLens(engine).ask(
+        project.id, check_question(**{"window": Window(), **words})
+    )
 
 
 @pytest.fixture
@@ -77,12 +79,16 @@ def test_costs_and_tokens_add_up_by_feature(ask: Ask, take: Callable[..., int]) 
     assert answer.groups == 3
 
 
-def test_the_dearest_group_comes_first_and_unset_ones_in_their_place(ask: Ask, take: Callable[..., int]) -> None:
+def test_the_dearest_group_comes_first_and_unset_ones_in_their_place(
+    ask: Ask, take: Callable[..., int]
+) -> None:
     take(a_request(), a_request(), a_request(feature="b"), a_request(feature="a"))
     assert [row.group for row in ask(group_by=["feature"]).rows] == [(None,), ("a",), ("b",)]
 
 
-def test_a_total_of_only_unpriced_requests_is_unknown_and_says_why(ask: Ask, take: Callable[..., int]) -> None:
+def test_a_total_of_only_unpriced_requests_is_unknown_and_says_why(
+    ask: Ask, take: Callable[..., int]
+) -> None:
     take(a_request(request_model="nobody-knows", provider="acme"), a_request(usage=UNKNOWN))
     answer = ask(metrics=["cost", "requests", "input_tokens"])
     assert answer.total.metrics == {"cost": None, "requests": 2, "input_tokens": 100}
@@ -112,7 +118,10 @@ def test_percentiles_are_those_of_the_nearest_rank(
 
 def test_the_median_of_two_is_the_lower_one(ask: Ask, take: Callable[..., int]) -> None:
     take(a_request(seconds=1), a_request(seconds=2))
-    assert ask(metrics=["latency_p50", "latency_avg"]).total.metrics == {"latency_p50": 1000, "latency_avg": 1500}
+    assert ask(metrics=["latency_p50", "latency_avg"]).total.metrics == {
+        "latency_p50": 1000,
+        "latency_avg": 1500,
+    }
 
 
 def test_time_to_first_token_leaves_out_who_has_none(ask: Ask, take: Callable[..., int]) -> None:
@@ -154,7 +163,9 @@ def test_filters_take_several_values_and_the_unset(ask: Ask, take: Callable[...,
     assert count(feature=("nobody",)) == 0
 
 
-@pytest.mark.parametrize("evil", ["'", "\\", "%", "';DROP TABLE request;--", "a'b\"c", ")", ":x", "%(x)s", "{}"])
+@pytest.mark.parametrize(
+    "evil", ["'", "\\", "%", "';DROP TABLE request;--", "a'b\"c", ")", ":x", "%(x)s", "{}"]
+)
 def test_tags_and_values_are_never_read_as_sql(ask: Ask, take: Callable[..., int], evil: str) -> None:
     take(a_request(tags={evil: evil}), a_request(feature=evil), a_request())
     answer = ask(group_by=[f"tag.{evil}"], metrics=["requests"])
@@ -164,7 +175,11 @@ def test_tags_and_values_are_never_read_as_sql(ask: Ask, take: Callable[..., int
 
 
 def test_two_tags_group_together(ask: Ask, take: Callable[..., int]) -> None:
-    take(a_request(tags={"team": "a", "lang": "en"}), a_request(tags={"team": "a"}), a_request(tags={"lang": "en"}))
+    take(
+        a_request(tags={"team": "a", "lang": "en"}),
+        a_request(tags={"team": "a"}),
+        a_request(tags={"lang": "en"}),
+    )
     answer = ask(group_by=["tag.team", "tag.lang"], metrics=["requests"])
     assert by_group(answer, "requests") == {("a", "en"): 1, ("a", None): 1, (None, "en"): 1}
 
@@ -208,7 +223,9 @@ def test_a_limit_cuts_rows_and_tells_how_many_there_were(ask: Ask, take: Callabl
     assert (len(answer.rows), answer.groups, answer.total.metrics["requests"]) == (3, 7, 7)
 
 
-def test_rows_come_in_the_order_of_a_metric_that_need_not_be_shown(ask: Ask, take: Callable[..., int]) -> None:
+def test_rows_come_in_the_order_of_a_metric_that_need_not_be_shown(
+    ask: Ask, take: Callable[..., int]
+) -> None:
     take(a_request(feature="slow", seconds=9), a_request(feature="fast"), a_request(feature="fast"))
     answer = ask(group_by=["feature"], metrics=["requests"], order="latency_p95")
     assert [row.group for row in answer.rows] == [("slow",), ("fast",)]
@@ -253,7 +270,12 @@ def test_what_does_not_exist_is_refused_in_words(words: dict[str, Any]) -> None:
 word = st.sampled_from([None, "a", "b", "ä"])
 tokens = st.none() | st.integers(0, 10**9)
 usages = st.builds(
-    Usage, uncached_input=tokens, cache_read=tokens, cache_write_5m=tokens, visible_output=tokens, reasoning=tokens
+    Usage,
+    uncached_input=tokens,
+    cache_read=tokens,
+    cache_write_5m=tokens,
+    visible_output=tokens,
+    reasoning=tokens,
 )
 
 

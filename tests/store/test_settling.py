@@ -178,7 +178,9 @@ def test_what_was_inherited_gives_way_to_a_nearer_ancestor_that_comes_later(ledg
 def test_users_names_are_in_one_table_only(ledger: Ledger, owner: Engine) -> None:
     name = "Ann-Marie O'Neill"
     root = a_span(user=name)
-    ledger.take([a_request(trace_id=root.trace_id, parent_span_id=root.span_id), a_request(user=name)], [root])
+    ledger.take(
+        [a_request(trace_id=root.trace_id, parent_span_id=root.span_id), a_request(user=name)], [root]
+    )
     ledger.settle()
     assert [row["user_name"] for row in ledger.rows()] == [name, name]
     with owner.connect() as connection:

@@ -143,7 +143,9 @@ def test_a_row_cannot_be_put_into_another_project(
     ours, theirs = tenants
     said = refused(engine, ours, f"INSERT INTO {table} {INSERTS[table].format(id=theirs.id)}")
     assert "row-level security" in said
-    assert "row-level security" in refused(engine, None, f"INSERT INTO {table} {INSERTS[table].format(id=ours.id)}")
+    assert "row-level security" in refused(
+        engine, None, f"INSERT INTO {table} {INSERTS[table].format(id=ours.id)}"
+    )
     with tenant(engine, ours.id) as connection:
         connection.exec_driver_sql(f"INSERT INTO {table} {INSERTS[table].format(id=ours.id)}")
         connection.rollback()
@@ -187,10 +189,17 @@ def test_a_partition_cannot_be_read_past_its_table(
 ) -> None:
     with owner.connect() as connection:
         part = connection.execute(
-            text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = CAST(:p AS regclass) LIMIT 1"),
+            text(
+                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = CAST(:p AS regclass) LIMIT 1"
+            ),
             {"p": parent},
         ).scalar_one()
-    for statement in (f"SELECT * FROM {part}", f"DELETE FROM {part}", f"TRUNCATE {part}", f"DROP TABLE {part}"):
+    for statement in (
+        f"SELECT * FROM {part}",
+        f"DELETE FROM {part}",
+        f"TRUNCATE {part}",
+        f"DROP TABLE {part}",
+    ):
         said = refused(engine, tenants[0], statement)
         assert "permission denied" in said or "must be owner" in said
 
@@ -233,7 +242,12 @@ def test_the_application_may_not(engine: Engine, project: Project, statement: st
     said = refused(engine, project, statement)
     assert any(
         words in said
-        for words in ("permission denied", "must be owner", "row-level security", "trigger functions can only")
+        for words in (
+            "permission denied",
+            "must be owner",
+            "row-level security",
+            "trigger functions can only",
+        )
     ), said
 
 
@@ -253,7 +267,8 @@ def test_the_role_owns_nothing_and_inherits_no_power(owner: Engine) -> None:
         ).one()
         assert not any(role[:5])
         owned = connection.execute(
-            text("SELECT count(*) FROM pg_class WHERE relowner = :oid AND relpersistence <> 't'"), {"oid": role.oid}
+            text("SELECT count(*) FROM pg_class WHERE relowner = :oid AND relpersistence <> 't'"),
+            {"oid": role.oid},
         ).scalar_one()
         above = connection.execute(
             text("SELECT count(*) FROM pg_auth_members WHERE member = :oid"), {"oid": role.oid}
