@@ -190,6 +190,7 @@ def serve(settings: Settings, rooms: tuple[str, ...], workers: int) -> None:
     import uvicorn
 
     from log import configure
+    from protocol import BoundedHeads
 
     unknown = [room for room in rooms if room not in ROOMS]
     if unknown:
@@ -208,7 +209,7 @@ def serve(settings: Settings, rooms: tuple[str, ...], workers: int) -> None:
         port=settings.port,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHeads,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -89,7 +89,9 @@ class Reservation:
 
 
 def _too_large(limit: int, setting: str) -> TooLarge:
-    return TooLarge(f"The body is larger than {limit} bytes. Send smaller batches, or raise {setting} on the server.")
+    return TooLarge(
+        f"The body is larger than {limit} bytes. Send smaller batches, or raise {setting} on the server."
+    )
 
 
 def inflate(body: bytes, hold: Callable[[int], None]) -> bytes:

@@ -28,7 +28,7 @@ from collector.reply import (
     success,
 )
 from core.access import Access, key_in_header
-from core.errors import Forbidden, TripointError, Undecodable
+from core.errors import Forbidden, Overloaded, TripointError, Undecodable
 from core.pricing.price import PriceBook
 from core.store.door import Door
 
@@ -96,7 +96,8 @@ async def _reply(collector: Collector, signal: Signal, request: Request, encodin
     except ClientDisconnect:
         return status_reply(400, 1, "The connection ended before the body did.", encoding)
     except TimeoutError:
-        return status_reply(408, 4, f"The body took longer than {_BODY_TIMEOUT_S} s to arrive.", encoding)
+        # Not 408: exporters do not send such a body again.
+        return failure(Overloaded(f"The body took longer than {_BODY_TIMEOUT_S} s to arrive."), encoding)
     except Exception:
         log.exception("receive.failed", signal=signal)
         return status_reply(500, 13, "Tripoint failed on this body; its log says more.", encoding)

@@ -26,6 +26,7 @@ from core.pricing.price import PriceBook
 from core.store import keys
 from core.store.prices import load_book
 from core.store.session import open_engine, transaction
+from protocol import BoundedHeads
 from settings import Settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -181,7 +182,12 @@ class Server:
 def run_server(settings: Settings, database: Database) -> Iterator[Server]:
     """A server in a thread of this process, until the generator is closed."""
     config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=settings.port, log_config=None, loop="uvloop", http="httptools"
+        create_app(settings),
+        host="127.0.0.1",
+        port=settings.port,
+        log_config=None,
+        loop="uvloop",
+        http=BoundedHeads,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

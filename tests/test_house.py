@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("api", "billing", "collector", "core", "demo", "migrations", "supervisor", "web")
-ROOF = ("asgi", "cli", "doctor", "launch", "log", "settings", "worker")
+ROOF = ("asgi", "cli", "doctor", "launch", "log", "protocol", "settings", "worker")
 
 
 def lint(root: Path) -> subprocess.CompletedProcess[str]:

@@ -192,7 +192,8 @@ def finish(connection: Connection, found: Waiting, stored: Sequence[Stored]) -> 
     )
     marks = sorted(found.generations.items())
     connection.execute(
-        _REMOVE_MARKS, {"traces": [trace for trace, _ in marks], "generations": [number for _, number in marks]}
+        _REMOVE_MARKS,
+        {"traces": [trace for trace, _ in marks], "generations": [number for _, number in marks]},
     )
 
 
