@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from collector import metrics
 from collector.read import in_range
 from core.pricing.price import PriceBook, price_request
-from core.settle import Settled, settle
+from core.settling import Settled, settle
 from core.store import settling
 from core.store.rows import request_values
 from core.store.session import project_ids, tenant

@@ -44,7 +44,7 @@ def house(tmp_path: Path) -> Path:
         ("core/usage.py", "import core.store.session", "Arrows run down only"),
         ("api/schema.py", "import web.format", "The service rooms never import each other"),
         ("web/format.py", "import settings", "The roof joins rooms and is imported by nobody"),
-        ("core/settle.py", "import socket", "Core outside the store knows nobody"),
+        ("core/settling/settle.py", "import socket", "Core outside the store knows nobody"),
         ("core/window.py", "import time", "Core outside the store knows nobody"),
         ("web/chart.py", "import psycopg", "SQL lives in the store"),
         ("collector/read.py", "import genai_prices", "Nobody but billing reads the price catalogue"),

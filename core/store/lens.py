@@ -99,13 +99,19 @@ def conditions(window: Window, filters: Mapping[str, Sequence[Value]]) -> list[C
         found += [_R.started_at >= start, _R.day >= start.date()]
     if (end := window.end) is not None:
         found += [_R.started_at < end, _R.day <= end.date()]
-    found += [_passes(dimension(name), values) for name, values in filters.items()]
+    found += [_passes(name, values) for name, values in filters.items()]
     return found
 
 
-def _passes(column: ColumnElement[Any], values: Sequence[Value]) -> ColumnElement[bool]:
+def _passes(name: str, values: Sequence[Value]) -> ColumnElement[bool]:
     named = [value for value in values if value is not None]
-    parts = ([column.in_(named)] if named else []) + ([column.is_(None)] if None in values else [])
+    if name == "user":
+        # By key, so that names are looked up once and not beside every row.
+        column: ColumnElement[Any] = _R.user_key
+        chosen: Any = select(user_name.c.key).where(user_name.c.name.in_(named)).scalar_subquery()
+    else:
+        column, chosen = dimension(name), named
+    parts = ([column.in_(chosen)] if named else []) + ([column.is_(None)] if None in values else [])
     return or_(false(), *parts)
 
 
@@ -131,7 +137,7 @@ class PostgresLens:
 
 
 def _from(question: CostQuestion) -> FromClause:
-    return with_users([*question.group_by, *question.filters])
+    return with_users(question.group_by)
 
 
 def _where(question: CostQuestion) -> list[ColumnElement[bool]]:

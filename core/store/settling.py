@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from core.pricing.price import Priced
 from core.request import ContextSpan, RequestRecord
-from core.settle import Settled
+from core.settling import Settled
 from core.store.intake import price_values
 from core.store.rows import as_sent, record_of, request_values, sent_record, span_of
 from core.store.tables import request

@@ -10,7 +10,7 @@ import pytest
 
 from core.conventions import record_from_span
 from core.request import RequestRecord
-from core.settle import Settled, settle
+from core.settling import Settled, settle
 from core.span import Span
 from tests.captures import CAPTURES, KNOWN, RULES, cases, expected, is_known, spans_of, true_requests
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.request import Context, ContextSpan, RequestRecord
-from core.settle import Settled, settle
+from core.settling import Settled, settle
 from core.usage import Usage
 
 START = 1_795_300_000_000_000_000

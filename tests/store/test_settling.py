@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from collector.settle import changes, settle_all, settle_project
 from core.pricing.price import PriceBook
 from core.request import ContextSpan, RequestRecord
-from core.settle import settle
+from core.settling import settle
 from core.store import settling
 from core.store.session import tenant
 from core.usage import Usage

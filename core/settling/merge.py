@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from core.inheritance import first_of, named
 from core.request import Context, RequestRecord, Status
-from core.tree import Key, Tree, key_of
+from core.settling.inheritance import first_of, named
+from core.settling.tree import Key, Tree, key_of
 from core.usage import Usage
 
 _SEVERITY: Sequence[Status] = ("ok", "aborted", "error")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from core.request import Context
-from core.tree import Key, Tree
+from core.settling.tree import Key, Tree
 
 NOTHING = Context()
 _OWN_ONLY = frozenset({"cascade_step"})  # a position, true of one attempt and of nothing below it

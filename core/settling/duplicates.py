@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.request import RequestRecord
-from core.tree import Key, Tree, key_of
+from core.settling.tree import Key, Tree, key_of
 
 MAX_OPEN = 64  # calls compared at one moment; more of one response id in flight is a mock, not a provider
 

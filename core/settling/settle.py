@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from core.duplicates import groups_of_one_call
-from core.inheritance import inherited_contexts, own_then_inherited
-from core.merge import merged
 from core.request import ContextSpan, RequestRecord
-from core.tree import Key, Tree, key_of
+from core.settling.duplicates import groups_of_one_call
+from core.settling.inheritance import inherited_contexts, own_then_inherited
+from core.settling.merge import merged
+from core.settling.tree import Key, Tree, key_of
 from core.usage import Usage
 
 _Sent = TypeVar("_Sent", RequestRecord, ContextSpan)
