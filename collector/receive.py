@@ -31,6 +31,7 @@ from core.access import Access, key_in_header
 from core.errors import Forbidden, Overloaded, TripointError, Undecodable
 from core.pricing.price import PriceBook
 from core.store.door import Door
+from core.store.intake import Batch
 
 log = structlog.get_logger()
 
@@ -131,15 +132,15 @@ async def receive(
 async def receive_traces(collector: Collector, access: Access, encoding: Encoding, body: bytes) -> Outcome:
     """Decode, read, price and commit the spans of one body."""
 
-    def work() -> tuple[object, Outcome]:
+    def work() -> tuple[Batch, Outcome]:
         decoded = decode_traces(body, encoding)
         return read_spans(decoded, access.project_id, collector.book(), clocks, collector.store_content)
 
     clocks = Clocks(collector.clock(), collector.past, collector.future)
     batch, outcome = await asyncio.to_thread(work) if len(body) > _ASIDE_BYTES else work()
-    refused = await collector.intake.submit(batch)  # type: ignore[arg-type]
+    refused = await collector.intake.submit(batch)
     outcome = merge(outcome, refused)
-    metrics.SPANS.inc(len(batch))  # type: ignore[arg-type]
+    metrics.SPANS.inc(len(batch))
     metrics.REJECTED.inc(outcome.rejected)
     if outcome.rejected:
         log.warning(

@@ -16,6 +16,7 @@ from settings import Settings
 from tests.conftest import Database, Server
 from tests.otlp import body, llm_span
 
+pytestmark = pytest.mark.slow
 PROGRAM = Path(sys.executable).with_name("tripoint")
 
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import psycopg
+from psycopg.types.json import set_json_dumps
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -60,6 +62,7 @@ def open_engine(
         ]
         if role:
             statements.append(f"SET ROLE {role}")
+        set_json_dumps(orjson.dumps, connection)
         connection.execute("; ".join(statements))
         connection.commit()
 

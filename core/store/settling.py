@@ -67,12 +67,9 @@ def waiting(
     waited since `waited_before` however busy they are; None where nothing waits."""
     rows = connection.execute(
         text("""
-            (SELECT trace_id, generation, first_day, last_day FROM unsettled
-             WHERE last_at <= :quiet ORDER BY last_at LIMIT :limit)
-            UNION
-            (SELECT trace_id, generation, first_day, last_day FROM unsettled
-             WHERE first_at <= :waited ORDER BY first_at LIMIT :limit)
-            LIMIT :limit
+            SELECT trace_id, generation, first_day, last_day FROM unsettled
+            WHERE last_at <= :quiet OR first_at <= :waited
+            ORDER BY first_at LIMIT :limit
         """),
         {"quiet": quiet_before, "waited": waited_before, "limit": limit},
     ).all()

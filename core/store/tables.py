@@ -265,7 +265,6 @@ unsettled = Table(
     Column("last_day", Date, nullable=False),
     Column("first_at", INSTANT, nullable=False, server_default=NOW),
     Column("last_at", INSTANT, nullable=False, server_default=NOW),
-    Index(None, "project_id", "last_at"),
     Index(None, "project_id", "first_at"),
 )
 

@@ -197,7 +197,6 @@ CREATE TABLE unsettled (
     last_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project_id, trace_id)
 );
-CREATE INDEX unsettled_project_id_last_at_idx ON unsettled (project_id, last_at);
 CREATE INDEX unsettled_project_id_first_at_idx ON unsettled (project_id, first_at);
 """
 

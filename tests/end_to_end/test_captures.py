@@ -32,6 +32,7 @@ if not CAPTURES.is_dir():
 READABLE = [case for case in cases() if "expect_http_status" not in expected(case)]
 REFUSED = [case for case in cases() if "expect_http_status" in expected(case)]
 OVER_GRPC = [case for case in READABLE if any(body.transport == "grpc" for body in recorded(case))]
+pytestmark = pytest.mark.slow  # tests/core/test_captures.py asks the same of the pure functions, quickly
 OF_SEVERAL_SPANS = [case for case in READABLE if len(spans_of(case)) > 1]
 ORDERS = 4
 TOKENS = {
