@@ -61,6 +61,16 @@ class Project:
         return {"authorization": f"Bearer {self.admin}"}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Root's database files may not lie below pytest's own folder, so they are linked from there; they go
+    when the tests do."""
+    yield
+    for link in tmp_path_factory.getbasetemp().glob("*/**/stores"):
+        if link.is_symlink():
+            shutil.rmtree(link.resolve(), ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Two URLs of a running PostgreSQL without a database name in them: the owner's and the application's.
