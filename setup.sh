@@ -58,14 +58,20 @@ script.chmod(0o755)
 PYTHON
 }
 
-see_to_chromium() {
+has_browser() {
   for name in chromium chromium-browser google-chrome; do
-    if command -v "$name" >/dev/null 2>&1; then return; fi
+    # The program that drives it needs libatomic, which a bare Debian lacks.
+    if command -v "$name" >/dev/null 2>&1 && /sbin/ldconfig -p | grep -q libatomic.so.1; then return 0; fi
   done
+  return 1
+}
+
+see_to_chromium() {
+  if has_browser; then return; fi
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "Installing Debian's Chromium for the browser tests"
     if { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      chromium fonts-dejavu-core; } >/dev/null 2>&1; then
+      chromium fonts-dejavu-core libatomic1; } >/dev/null 2>&1 && has_browser; then
       return
     fi
   fi

@@ -151,6 +151,7 @@ TRACE: dict[str, Any] = {
             "session": "sess-9f2",
         }
     ],
+    "complete": True,
     "contents": [
         {
             "span_id": SPAN_ID,

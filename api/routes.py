@@ -113,37 +113,16 @@ def router(api: Api) -> APIRouter:
     return routes
 
 
-def _opened(api: Api) -> Callable[[Request], Access]:
-    def opened(request: Request) -> Access:
-        return api.door.open(key_in_header(request.headers.get("authorization")))
+def _admitting(api: Api, allows: Callable[[Access], bool], hint: str) -> Any:
+    """The dependency that lets in whose role allows it, and tells others which key would do."""
 
-    return opened
-
-
-def _reading(api: Api) -> Any:
-    """The dependency that lets readers in."""
-    opened = _opened(api)
-
-    def reader(request: Request) -> Access:
-        access = opened(request)
-        if not access.may_read():
-            raise Forbidden(f"A key with the role {access.role!r} cannot read. Use a read key.")
+    def admitted(request: Request) -> Access:
+        access = api.door.open(key_in_header(request.headers.get("authorization")))
+        if not allows(access):
+            raise Forbidden(f"A key with the role {access.role!r} {hint}")
         return access
 
-    return Depends(reader)
-
-
-def _administering(api: Api) -> Any:
-    """The dependency that lets administrators in."""
-    opened = _opened(api)
-
-    def administrator(request: Request) -> Access:
-        access = opened(request)
-        if not access.may_administer():
-            raise Forbidden(f"A key with the role {access.role!r} cannot do this. Use an admin key.")
-        return access
-
-    return Depends(administrator)
+    return Depends(admitted)
 
 
 def _filters(request: Request) -> dict[str, tuple[Value, ...]]:
@@ -182,7 +161,7 @@ def _words(text: str | None) -> list[str]:
 
 
 def _add_readers(routes: APIRouter, api: Api) -> None:
-    reader = _reading(api)
+    reader = _admitting(api, Access.may_read, "cannot read. Use a read key.")
 
     @routes.get(
         "/attribution",
@@ -278,6 +257,7 @@ def _add_readers(routes: APIRouter, api: Api) -> None:
             trace_id=trace.trace_id,
             requests=[schema.request_out(item) for item in trace.requests],
             spans=[schema.span_out(span) for span in trace.spans],
+            complete=trace.complete,
             contents=[
                 schema.ContentOut(span_id=c.span_id, input=c.input, output=c.output) for c in trace.contents
             ],
@@ -300,7 +280,7 @@ def _plain(value: Any) -> Any:
 
 
 def _add_administration(routes: APIRouter, api: Api) -> None:
-    administrator = _administering(api)
+    administrator = _admitting(api, Access.may_administer, "cannot do this. Use an admin key.")
 
     @routes.post(
         "/settle", response_model=schema.Settled, summary="Settle now what waits, for tests and backfills"

@@ -146,6 +146,7 @@ class TraceOut(BaseModel):
     requests: list[RequestOut]
     spans: list[SpanOut]
     contents: list[ContentOut]
+    complete: bool = Field(description="false where the trace is longer than what is shown")
 
 
 class CostLineOut(BaseModel):

@@ -38,12 +38,14 @@ class LedgerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All that the ledger holds of one trace; `contents` is empty where none was sent or kept."""
+    """What the ledger holds of one trace; `contents` is empty where none was sent or kept, and `complete` is
+    False where the trace is longer than what is here."""
 
     trace_id: str
     requests: Sequence[LedgerRequest]
     spans: Sequence[ContextSpan]
     contents: Sequence[Content]
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

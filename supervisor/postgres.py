@@ -45,6 +45,8 @@ unix_socket_permissions = 0700
 cluster_name = '{title}'
 password_encryption = 'scram-sha-256'
 max_connections = 60
+# A question without a window touches every day's partition and its indexes: years of them must fit.
+max_locks_per_transaction = 512
 shared_buffers = '128MB'
 synchronous_commit = on
 idle_in_transaction_session_timeout = '10min'

@@ -152,7 +152,6 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
             fall=waterfall(trace),
             explained=explained,
             total=total(trace),
-            truncated=max(len(trace.requests), len(trace.spans)) >= requests.TRACE_SPANS_MAX,
         )
 
 

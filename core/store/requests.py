@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import Connection, Row, Select, select, text, tuple_
+from sqlalchemy import Connection, Row, Select, select, tuple_
 
 from core.errors import BadQuestion, NotFound
 from core.ledger import LedgerRequest, Page, Trace, is_hex
 from core.question import Value
 from core.request import Content
-from core.store.lens import conditions, dimension, with_users
+from core.store.lens import conditions
 from core.store.rows import nanoseconds, record_of, span_of
 from core.store.tables import content, context_span, request, user_name
 from core.window import Window
@@ -66,67 +66,54 @@ def one_request(connection: Connection, trace_id: str, span_id: str) -> LedgerRe
 
 
 def one_trace(connection: Connection, trace_id: str) -> Trace:
-    """Everything of one trace of the entered project, in order of time; up to `TRACE_SPANS_MAX` of each kind."""
+    """Everything of one trace of the entered project, in order of time; where it is more than
+    `TRACE_SPANS_MAX` of a kind or 64 MiB of content, what is left out is said by `complete`."""
     requests = connection.execute(
-        _select().where(_R.trace_id == trace_id).order_by(_R.started_at, _R.span_id).limit(TRACE_SPANS_MAX)
+        _select()
+        .where(_R.trace_id == trace_id)
+        .order_by(_R.started_at, _R.span_id)
+        .limit(TRACE_SPANS_MAX + 1)
     ).all()
     spans = connection.execute(
         select(context_span, user_name.c.name.label("user_name"))
         .outerjoin(user_name, user_name.c.key == context_span.c.user_key)
         .where(context_span.c.trace_id == trace_id)
         .order_by(context_span.c.started_at, context_span.c.span_id)
-        .limit(TRACE_SPANS_MAX)
+        .limit(TRACE_SPANS_MAX + 1)
     ).all()
     if not requests and not spans:
         raise NotFound("There is no such trace in this project.")
+    shown = requests[:TRACE_SPANS_MAX]
+    contents, all_of_them = _contents(connection, trace_id, {row.span_id: row.started_at for row in shown})
     return Trace(
         trace_id=trace_id,
-        requests=[_ledger(row) for row in requests],
-        spans=[span_of(row._mapping) for row in spans],
-        contents=_contents(
-            connection, trace_id, {(row.trace_id, row.span_id): row.started_at for row in requests}
-        ),
+        requests=[_ledger(row) for row in shown],
+        spans=[span_of(row._mapping) for row in spans[:TRACE_SPANS_MAX]],
+        contents=contents,
+        complete=all_of_them and max(len(requests), len(spans)) <= TRACE_SPANS_MAX,
     )
 
 
 def _contents(
-    connection: Connection, trace_id: str, starts: Mapping[tuple[str, str], datetime]
-) -> list[Content]:
+    connection: Connection, trace_id: str, starts: Mapping[str, datetime]
+) -> tuple[list[Content], bool]:
+    """The contents of the spans in `starts`, as far as they fit the memory for it, and whether all did."""
     rows = connection.execute(
         select(content).where(content.c.trace_id == trace_id).limit(TRACE_SPANS_MAX),
         execution_options={"yield_per": 10},
     )
-    found, room = [], _CONTENT_MAX
+    found: list[Content] = []
+    room = _CONTENT_MAX
     for row in rows:
+        if row.span_id not in starts:
+            continue
         room -= zstandard.frame_content_size(row.body)
         if room < 0:
-            break
+            return found, False
         body = json.loads(zstandard.ZstdDecompressor().decompress(row.body))
-        started = starts.get((row.trace_id, row.span_id))
-        found.append(
-            Content(
-                row.trace_id,
-                row.span_id,
-                nanoseconds(started) if started else 0,
-                input=body.get("input"),
-                output=body.get("output"),
-            )
-        )
-    return found
-
-
-def values_of(connection: Connection, name: str, window: Window, limit: int = 50) -> list[str]:
-    """A dimension's most frequent values in the window, for a filter's choices."""
-    column = dimension(name).label("value")
-    statement = (
-        select(column)
-        .select_from(with_users([name]))
-        .where(_R.counted, *conditions(window, {}))
-        .group_by(column)
-        .order_by(text("count(*) DESC"), column)
-        .limit(limit)
-    )
-    return [row.value for row in connection.execute(statement) if row.value is not None]
+        started_ns = nanoseconds(starts[row.span_id])
+        found.append(Content(trace_id, row.span_id, started_ns, body.get("input"), body.get("output")))
+    return found, True
 
 
 def _select() -> Select[Any]:

@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from core.store import requests
 from tests.collector.sending import send, server_with
 from tests.conftest import Database, Project
-from tests.otlp import llm_span
+from tests.otlp import body, llm_span
 
 Get = Callable[..., Any]
 MINUTE_NS = 60 * 10**9
@@ -436,3 +437,15 @@ def test_more_readers_than_connections_wait_and_are_answered(database: Database,
     with server_with(database) as server, server.client() as client, ThreadPoolExecutor(40) as pool:
         ask = lambda _: client.get("/api/v1/attribution", headers=project.reading()).status_code  # noqa: E731
         assert set(pool.map(ask, range(120))) == {200}
+
+
+def test_a_trace_longer_than_shown_says_so(
+    client: httpx.Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = [llm_span(trace_id="ab" * 16) for _ in range(4)]
+    client.post("/v1/traces", content=body(*spans), headers=project.sending("application/json"))
+    whole = client.get(f"/api/v1/traces/{'ab' * 16}", headers=project.reading()).json()
+    assert (len(whole["requests"]), whole["complete"]) == (4, True)
+    monkeypatch.setattr(requests, "TRACE_SPANS_MAX", 3)
+    part = client.get(f"/api/v1/traces/{'ab' * 16}", headers=project.reading()).json()
+    assert (len(part["requests"]), part["complete"]) == (3, False)
