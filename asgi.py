@@ -34,12 +34,11 @@ from core.store.lens import PostgresLens
 from core.store.partitions import make_ahead
 from core.store.prices import Shelf
 from core.store.session import check, open_engine
-from settings import Settings
+from settings import ROOMS, Settings, host_and_port
 from web import routes as web_routes
 
 log = structlog.get_logger()
 
-ROOMS = ("collector", "api", "web")
 _REFRESH_S = 30
 
 
@@ -63,13 +62,10 @@ class Parts:
     room: Room = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.settings.database_url is None:
-            raise SetupError(
-                "TRIPOINT_DATABASE_URL is not set. Set it, or start everything with `tripoint up`."
-            )
-        self.engine = open_engine(self.settings.database_url, pool_size=10)
+        url = self.settings.needed("database_url")
+        self.engine = open_engine(url, pool_size=10)
         # Writers have a connection of their own: a page's long question must not hold up a commit.
-        self.writer = open_engine(self.settings.database_url, pool_size=2)
+        self.writer = open_engine(url, pool_size=2)
         self.shelf = Shelf(self.engine)
         self.door = Door(self.engine, self.clock)
         self.intake = Intake(partial(append, self.writer))
@@ -90,14 +86,10 @@ class Parts:
 
     def settle(self, project_id: int) -> int:
         """Settle all that waits in a project, however fresh."""
-        return settle_project(
-            self.writer,
-            project_id,
-            self.shelf.book(),
-            self.clock() + timedelta(days=1),
-            timedelta(0),
-            timedelta(0),
-        )
+        # The marks carry the database's time, which may be ahead of ours.
+        tomorrow = self.clock() + timedelta(days=1)
+        none = timedelta(0)
+        return settle_project(self.writer, project_id, self.shelf.book(), tomorrow, quiet=none, longest=none)
 
     def api(self) -> api_routes.Api:
         return api_routes.Api(
@@ -163,7 +155,7 @@ async def _lifespan(parts: Parts, app: FastAPI) -> AsyncIterator[None]:
     refresher = asyncio.create_task(_refresh(parts))
     server = None
     if "collector" in parts.rooms and parts.settings.grpc_port:
-        address = f"{parts.settings.host}:{parts.settings.grpc_port}"
+        address = host_and_port(parts.settings.host, parts.settings.grpc_port)
         server, port = rpc.make_server(parts.collector(), address)
         if not port:
             raise SetupError(f"gRPC cannot listen on {address}. Choose another port with TRIPOINT_GRPC_PORT.")
@@ -218,7 +210,7 @@ def _add_probes(app: FastAPI, parts: Parts) -> None:
         """The database answers too."""
         try:
             check(parts.engine)
-        except (SetupError, TripointError) as error:
+        except TripointError as error:
             return PlainTextResponse(f"{error}\n", 503)
         return PlainTextResponse("ready\n")
 

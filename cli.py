@@ -1,4 +1,7 @@
-"""The command `tripoint`."""
+"""The command `tripoint`.
+
+Each command imports what it alone needs, so that `--help` and small commands answer at once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
+from core.access import check_role
 from core.errors import SetupError, TripointError
 from settings import Settings
 
@@ -50,8 +55,6 @@ def main() -> None:
 
 def load_settings(**given: Any) -> Settings:
     """The environment's settings with the command line's on top."""
-    from pydantic import ValidationError
-
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
@@ -86,12 +89,16 @@ def _progress(step: str) -> None:
 
 @app.command()
 def demo(
-    data: Data = None,
+    data: Annotated[
+        Path, typer.Option(help="folder of its own for the embedded database, broker and logs")
+    ] = Path(".tripoint-demo"),
     host: Host = None,
     port: Port = None,
     grpc_port: GrpcPort = None,
     exit_: Annotated[bool, typer.Option("--exit", help="stop when the table is printed")] = False,
-    share: Annotated[float, typer.Option(help="share of the workload to send", min=0.01, max=20)] = 1.0,
+    share: Annotated[
+        float, typer.Option(help="how much of the workload to send; 1 is all of it", min=0.01, max=20)
+    ] = 1.0,
 ) -> None:
     """Start everything, send two weeks of a made-up company's requests, show who spends what."""
     from rich.console import Console
@@ -113,7 +120,7 @@ def demo(
         print(f"Dashboard, until this command stops: {ready['dashboard']}", flush=True)
         return not exit_
 
-    settings = load_settings(data=data or Path(".tripoint-demo"), host=host, port=port, grpc_port=grpc_port)
+    settings = load_settings(data=data, host=host, port=port, grpc_port=grpc_port)
     sys.exit(launch.up(settings, _progress, load))
 
 
@@ -135,11 +142,12 @@ def serve(
 def work(
     concurrency: Annotated[int, typer.Option(help="processes", min=1, max=64)] = 1,
     beat: Annotated[bool, typer.Option(help="run the clock too; one worker's is enough")] = True,
+    data: Annotated[Path | None, typer.Option(help="folder for the clock's schedule [TRIPOINT_DATA]")] = None,
 ) -> None:
     """Run the Celery worker against TRIPOINT_BROKER_URL and TRIPOINT_DATABASE_URL."""
     import launch
 
-    launch.work(load_settings(), concurrency, beat)
+    launch.work(load_settings(data=data), concurrency, beat)
 
 
 @app.command()
@@ -163,10 +171,14 @@ def doctor(data: Data = None, port: Port = None, grpc_port: GrpcPort = None) -> 
 def link(data: Data = None, port: Port = None, project: Project = "default") -> None:
     """Print a new address of the dashboard with a token that works once."""
     import launch
+    from supervisor.running import url_of
 
     settings = load_settings(data=data, port=port)
+    # A running `tripoint up` knows best where it listens, unless the caller says otherwise.
+    running = url_of(settings.data) if port is None and not settings.owner_url() else None
     with _owner(settings) as engine:
-        print(launch.sign_in_url(settings, engine, launch.project_id(engine, project)))
+        project_id = launch.project_id(engine, project)
+        print(launch.sign_in_url(running or launch.base_url(settings), engine, project_id))
 
 
 @project_app.command("create")
@@ -204,7 +216,6 @@ def create_key(
 ) -> None:
     """Make a key and print it, the only time it is shown."""
     import launch
-    from api.routes import check_role
 
     check_role(role)
     expires = datetime.now(UTC) + timedelta(days=days) if days else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from core.errors import SetupError, TripointError
@@ -62,10 +63,16 @@ def _data(settings: Settings) -> str:
 
 
 def _port(settings: Settings, port: int, option: str) -> str:
+    from launch import base_url
     from supervisor.port import answers, check_port
 
-    if option == "--port" and answers(f"http://{settings.host}:{port}/healthz")():
-        return "a Tripoint answers here"
+    if answers(f"{base_url(settings)}/healthz")():
+        if port == settings.port:
+            return "a Tripoint answers here"
+        with suppress(SetupError):
+            check_port(settings.host, port, option)
+            return "free"
+        return f"in use, as it should be where the Tripoint on port {settings.port} takes gRPC"
     check_port(settings.host, port, option)
     return "free"
 

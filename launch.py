@@ -10,16 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 
-from api.routes import check_role
-from core.access import Role, hash_key, new_key
+from core.access import Role, check_role, new_key
 from core.errors import BadQuestion, NotFound, SetupError
 from core.store import keys
 from core.store import migrate as schema
 from core.store.session import check, open_engine, tenant, transaction
-from settings import Settings
+from settings import ROOMS, Settings, host_and_port
 
 if TYPE_CHECKING:
     from supervisor.child import Command
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parent
 _SIGN_IN = timedelta(hours=1)
 _FIRST_KEYS: tuple[Role, ...] = ("ingest", "read", "admin")
-ROOMS = ("collector", "api", "web")
 
 
 def migrate(owner_url: str) -> None:
@@ -68,7 +66,11 @@ def up(
     if settings.grpc_port:
         check_port(settings.host, settings.grpc_port, "--grpc-port")
     supervisor = Supervisor(
-        settings.data, database_url=settings.database_url, broker_url=settings.broker_url, tell=say
+        settings.data,
+        database_url=settings.database_url,
+        owner_url=settings.owner_database_url,
+        broker_url=settings.broker_url,
+        tell=say,
     )
     with supervisor:
         stores = supervisor.start_stores(migrate)
@@ -116,7 +118,7 @@ def _ready(settings: Settings, data: Path, owner_url: str, pids: dict[str, int])
         with transaction(engine) as connection:
             project = keys.create_project(connection, "default")
         made = {f"{role}_key": _kept_key(engine, project, role, data / "secrets") for role in _FIRST_KEYS}
-        dashboard = sign_in_url(settings, engine, project)
+        dashboard = sign_in_url(base_url(settings), engine, project)
     finally:
         engine.dispose()
     return {
@@ -133,15 +135,9 @@ def _kept_key(engine: Engine, project: int, role: Role, folder: Path) -> str:
     file = folder / f"{role}.key"
     if file.exists():
         secret = file.read_text().strip()
-        with transaction(engine) as connection:
-            # The owner of an outside database may be held by row security; the hash opens its own row.
-            connection.exec_driver_sql(f"SET LOCAL app.project = '{project}'")
-            row = connection.execute(
-                text("SELECT revoked_at FROM api_key WHERE hash = :hash AND project_id = :project"),
-                {"hash": hash_key(secret), "project": project},
-            ).one_or_none()
-        if row is not None and row.revoked_at is None:
-            return secret
+        with tenant(engine, project) as connection:
+            if keys.is_in_force(connection, secret):
+                return secret
     secret = make_key(engine, project, role, "made by tripoint up")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(file, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
@@ -160,14 +156,14 @@ def make_key(
     return secret
 
 
-def sign_in_url(settings: Settings, engine: Engine, project: int) -> str:
-    """The dashboard's address with a token that works once within the hour."""
+def sign_in_url(base_url: str, engine: Engine, project: int) -> str:
+    """The dashboard's address under `base_url` with a token that works once within the hour."""
     token = new_key("admin", os.urandom(32))
     with tenant(engine, project) as connection:
         keys.add_key(
             connection, project, token, "admin", kind="sign_in", expires_at=datetime.now(UTC) + _SIGN_IN
         )
-    return f"{base_url(settings)}/sign-in?token={token}"
+    return f"{base_url}/sign-in?token={token}"
 
 
 def project_id(engine: Engine, name: str) -> int:
@@ -181,25 +177,26 @@ def project_id(engine: Engine, name: str) -> int:
 
 def base_url(settings: Settings) -> str:
     """Where this server answers, as a person on this machine writes it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"http://{host}:{settings.port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://{host_and_port(host, settings.port)}"
 
 
 def serve(settings: Settings, rooms: tuple[str, ...], workers: int) -> None:
-    """The server process, until a signal."""
+    """The server process, until a signal; no `rooms` are all of them."""
     import uvicorn
 
     from log import configure
     from protocol import BoundedHeads
 
+    rooms = rooms or ROOMS
     unknown = [room for room in rooms if room not in ROOMS]
     if unknown:
         raise BadQuestion(f"There is no room {unknown[0]!r} to serve. Use {', '.join(ROOMS)}.")
-    if workers > 1 and settings.grpc_port:
+    if workers > 1 and settings.grpc_port and "collector" in rooms:
         raise SetupError("gRPC needs one process: set TRIPOINT_GRPC_PORT=0 to serve with several workers.")
     _die_with_supervisor(kill_after_s=8)
     configure(settings.log_level)
-    os.environ["TRIPOINT_ROOMS"] = ",".join(rooms or ROOMS)
+    os.environ["TRIPOINT_ROOMS"] = ",".join(rooms)
     for name in ("host", "port", "grpc_port"):
         os.environ[f"TRIPOINT_{name.upper()}"] = str(getattr(settings, name))
     uvicorn.run(
@@ -221,11 +218,18 @@ def serve(settings: Settings, rooms: tuple[str, ...], workers: int) -> None:
 def work(settings: Settings, concurrency: int, beat: bool = True) -> None:
     """The worker process, until a signal; with the clock that says what is due, where `beat` is set."""
     from log import configure
+    from supervisor.folder import create_data_folder
 
+    settings.needed("database_url")
     _die_with_supervisor(kill_after_s=8)
     configure(settings.log_level)
+    # Not above: it needs a broker as soon as it is imported.
     import worker
 
+    clock: list[str] = []
+    if beat:
+        # Without the folder that its schedule lies in, the clock would end and leave the worker idle.
+        clock = ["--beat", f"--schedule={create_data_folder(settings.data) / 'beat-schedule'}"]
     worker.app.worker_main(
         [
             "worker",
@@ -233,7 +237,7 @@ def work(settings: Settings, concurrency: int, beat: bool = True) -> None:
             "--without-gossip",
             "--without-mingle",
             f"--loglevel={settings.log_level.upper()}",
-            *(["--beat", f"--schedule={settings.data / 'beat-schedule'}"] if beat else []),
+            *clock,
         ]
     )
 

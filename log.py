@@ -7,16 +7,12 @@ import sys
 
 import structlog
 
-from core.errors import SetupError
-
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+from settings import LogLevel
 
 
-def configure(level: str) -> None:
+def configure(level: LogLevel) -> None:
     """Set up structlog and the standard library's logging alike."""
-    if level.lower() not in _LEVELS:
-        raise SetupError(f"TRIPOINT_LOG_LEVEL={level!r} is not one of {', '.join(_LEVELS)}.")
-    number = _LEVELS[level.lower()]
+    number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -37,7 +33,7 @@ def configure(level: str) -> None:
     )
     # A line for every tick of the beat would bury what matters.
     for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(name).setLevel(max(number, 30) if number > 10 else number)
+        logging.getLogger(name).setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)

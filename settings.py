@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.errors import SetupError
+
 MEBIBYTE = 1024 * 1024
+ROOMS = ("collector", "api", "web")
+"""What `tripoint serve` can serve."""
+
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(lambda given: given.lower() if isinstance(given, str) else given),
+]
 
 
 class Settings(BaseSettings):
@@ -54,7 +64,22 @@ class Settings(BaseSettings):
     secure_cookies: bool = Field(
         False, description="mark cookies Secure: set it where pages are served over https"
     )
-    log_level: str = Field("info", description="debug, info, warning or error")
+    log_level: LogLevel = Field("info", description="debug, info, warning or error")
 
     def owner_url(self) -> str | None:
+        """The login for migrations, projects and keys; None where nobody named a database."""
         return self.owner_database_url or self.database_url
+
+    def needed(self, name: Literal["database_url", "broker_url"]) -> str:
+        """A setting that a process cannot do without; a SetupError says what to do where it is not set."""
+        value: str | None = getattr(self, name)
+        if value is None:
+            raise SetupError(
+                f"TRIPOINT_{name.upper()} is not set. Set it, or start everything with `tripoint up`."
+            )
+        return value
+
+
+def host_and_port(host: str, port: int) -> str:
+    """As a URL and gRPC write it, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
 
 from celery import Celery
 from celery.signals import beat_embedded_init, worker_process_init
+from sqlalchemy import Engine
 
 from collector.settle import settle_all
-from core.errors import SetupError
 from core.store.partitions import make_ahead
 from core.store.prices import Shelf
 from core.store.session import open_engine
@@ -24,9 +23,8 @@ _PARTITIONS_EVERY_S = 3600.0
 
 def create_worker(settings: Settings) -> Celery:
     """The Celery application on the broker of the settings."""
-    if settings.broker_url is None:
-        raise SetupError("TRIPOINT_BROKER_URL is not set. Set it, or start everything with `tripoint up`.")
-    app = Celery("tripoint", broker=settings.broker_url)
+    broker_url = settings.needed("broker_url")
+    app = Celery("tripoint", broker=broker_url)
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=True,
@@ -35,7 +33,6 @@ def create_worker(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         timezone="UTC",
-        beat_schedule_filename=str(settings.data / "beat-schedule"),
         # A tick that nobody took in time is worthless: the next one does its work.
         beat_schedule={
             "settle": {"task": "settle", "schedule": _SETTLE_EVERY_S, "options": {"expires": 10}},
@@ -46,7 +43,7 @@ def create_worker(settings: Settings) -> Celery:
             },
         },
     )
-    if settings.broker_url.startswith(("redis", "rediss", "valkey")):
+    if broker_url.startswith(("redis", "rediss", "valkey")):
         # kombu's own sweep is so rare that nothing came back within a minute of a killed worker.
         app.conf.broker_transport_options = {
             "visibility_timeout": 900,
@@ -61,10 +58,8 @@ app = create_worker(settings)
 
 
 @cache
-def _engine() -> Any:
-    if settings.database_url is None:
-        raise SetupError("TRIPOINT_DATABASE_URL is not set. Set it, or start everything with `tripoint up`.")
-    return open_engine(settings.database_url, pool_size=2)
+def _engine() -> Engine:
+    return open_engine(settings.needed("database_url"), pool_size=2)
 
 
 @cache

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -15,9 +15,9 @@ from sqlalchemy import Engine
 
 from api import schema
 from core import errors
-from core.access import ROLES, Access, Role, key_in_header, new_key
+from core.access import Access, check_role, key_in_header, new_key
 from core.errors import BadQuestion, Forbidden, TooLarge, TripointError
-from core.ledger import is_hex, parse_request_id
+from core.ledger import parse_request_id, parse_trace_id
 from core.pricing.price import PriceBook
 from core.question import DIMENSIONS, METRICS, Lens, Value, check_question, parse_filters
 from core.store import keys, requests
@@ -36,7 +36,9 @@ _STATUS: tuple[tuple[type[TripointError], int, str], ...] = (
     (errors.Unavailable, 503, "Service Unavailable"),
 )
 _BODY_MAX_BYTES = 64 * 1024
-_OWN_PARAMETERS = {"from", "to", "group_by", "interval", "metrics", "order", "limit", "cursor", "trace_id"}
+# What is no filter. The requests behind an attribution are asked for with the same words and perhaps more.
+_OF_COSTS = {"from", "to", "group_by", "interval", "metrics", "order", "limit"}
+_OF_REQUESTS = {*_OF_COSTS, "trace_id", "cursor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def problem(error: TripointError) -> JSONResponse:
 
 def problem_reply(error: TripointError, status: int, title: str) -> JSONResponse:
     """An error under a status of its own (RFC 9457)."""
-    headers = {"Retry-After": str(getattr(error, "retry_after_s", 1))} if error.retryable else {}
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retryable else {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="tripoint"'
     body = {"title": title, "status": status, "detail": str(error)}
@@ -108,7 +110,8 @@ def router(api: Api) -> APIRouter:
         }
     )
     routes = APIRouter(prefix="/api/v1", responses=problems, route_class=_SmallBody)
-    _add_readers(routes, api)
+    _add_costs(routes, api)
+    _add_requests(routes, api)
     _add_administration(routes, api)
     return routes
 
@@ -125,8 +128,8 @@ def _admitting(api: Api, allows: Callable[[Access], bool], hint: str) -> Any:
     return Depends(admitted)
 
 
-def _filters(request: Request) -> dict[str, tuple[Value, ...]]:
-    return parse_filters(request.query_params.multi_items(), _OWN_PARAMETERS)
+def _filters(request: Request, others: Collection[str]) -> dict[str, tuple[Value, ...]]:
+    return parse_filters(request.query_params.multi_items(), others)
 
 
 _FILTER_DOCS = {
@@ -160,8 +163,12 @@ def _words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
-def _add_readers(routes: APIRouter, api: Api) -> None:
-    reader = _admitting(api, Access.may_read, "cannot read. Use a read key.")
+def _reader(api: Api) -> Any:
+    return _admitting(api, Access.may_read, "cannot read. Use a read key.")
+
+
+def _add_costs(routes: APIRouter, api: Api) -> None:
+    reader = _reader(api)
 
     @routes.get(
         "/attribution",
@@ -189,13 +196,17 @@ def _add_readers(routes: APIRouter, api: Api) -> None:
         question = check_question(
             window=_window(start, end),
             group_by=_words(group_by),
-            filters=_filters(request),
+            filters=_filters(request, _OF_COSTS),
             interval=interval,
             metrics=_words(metrics),
             order=order,
             limit=limit,
         )
         return JSONResponse(_plain(schema.attribution_out(api.lens.ask(access.project_id, question))))
+
+
+def _add_requests(routes: APIRouter, api: Api) -> None:
+    reader = _reader(api)
 
     @routes.get(
         "/requests",
@@ -218,8 +229,8 @@ def _add_readers(routes: APIRouter, api: Api) -> None:
             page = requests.find_requests(
                 connection,
                 _window(start, end),
-                _filters(request),
-                trace_id=_trace_id(trace_id) if trace_id else None,
+                _filters(request, _OF_REQUESTS),
+                trace_id=parse_trace_id(trace_id) if trace_id else None,
                 cursor=cursor,
                 limit=limit,
             )
@@ -252,7 +263,7 @@ def _add_readers(routes: APIRouter, api: Api) -> None:
     )
     def show_trace(trace_id: str, access: Access = reader) -> schema.TraceOut:
         with tenant(api.engine, access.project_id) as connection:
-            trace = requests.one_trace(connection, _trace_id(trace_id))
+            trace = requests.one_trace(connection, parse_trace_id(trace_id))
         return schema.TraceOut(
             trace_id=trace.trace_id,
             requests=[schema.request_out(item) for item in trace.requests],
@@ -262,12 +273,6 @@ def _add_readers(routes: APIRouter, api: Api) -> None:
                 schema.ContentOut(span_id=c.span_id, input=c.input, output=c.output) for c in trace.contents
             ],
         )
-
-
-def _trace_id(text: str) -> str:
-    if not is_hex(text.lower(), 32):
-        raise BadQuestion("A trace id is 32 hex digits.")
-    return text.lower()
 
 
 def _plain(value: Any) -> Any:
@@ -324,10 +329,3 @@ def _add_administration(routes: APIRouter, api: Api) -> None:
     def revoke_key(key_id: Annotated[int, Path(ge=1, le=2**63 - 1)], access: Access = administrator) -> None:
         with tenant(api.engine, access.project_id) as connection:
             keys.revoke(connection, key_id)
-
-
-def check_role(name: str) -> Role:
-    """The name where it is a role."""
-    if name not in get_args(Role):
-        raise BadQuestion(f"There is no role {name[:40]!r}. Use one of {', '.join(ROLES)}.")
-    return name  # type: ignore[return-value]

@@ -201,6 +201,8 @@ class AttributionOut(BaseModel):
 
     as_of: datetime
     currency: str
+    start: datetime | None = Field(alias="from", description="first moment of the window, null for no limit")
+    end: datetime | None = Field(alias="to", description="first moment after the window, null for no limit")
     coverage: CoverageOut
     groups: int = Field(description="how many rows there are before `limit`")
     total: dict[str, Any] = Field(description="over all groups, those beyond `limit` included")

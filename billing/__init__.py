@@ -1,1 +1,1 @@
-"""Price import, period close, exports, invoices and their reconciliation."""
+"""Price import: the public catalogue into the ledger."""

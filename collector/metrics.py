@@ -8,4 +8,6 @@ BODIES = Counter("tripoint_otlp_bodies", "OTLP bodies answered", ["signal", "sta
 SPANS = Counter("tripoint_spans", "Spans accepted (replays included)")
 REJECTED = Counter("tripoint_spans_rejected", "Spans refused with a reason in the answer")
 UNREAD = Counter("tripoint_items_unread", "Log records and data points answered as rejected", ["signal"])
-SETTLED = Counter("tripoint_traces_settled", "Traces settled")
+SETTLED = Counter(
+    "tripoint_traces_settled", "Traces settled by this process on request; the worker settles the others"
+)

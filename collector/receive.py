@@ -89,7 +89,7 @@ async def _reply(collector: Collector, signal: Signal, request: Request, encodin
     try:
         access = await admit(collector, request.headers.get("authorization"))
         with collector.room.reserve(_declared_length(request)) as reservation:
-            body = await _body(collector, request, reservation)
+            body = await _body(request, reservation)
             outcome = await receive(collector, access, signal, encoding, body)
         return success(signal, outcome, encoding)
     except TripointError as error:
@@ -159,7 +159,7 @@ def _declared_length(request: Request) -> int:
     return int(length) if length.isdigit() else 0
 
 
-async def _body(collector: Collector, request: Request, reservation: Reservation) -> bytes:
+async def _body(request: Request, reservation: Reservation) -> bytes:
     """The body, unpacked, never larger than the limit on either side of the unpacking."""
     compression = request.headers.get("content-encoding", "identity").strip().lower()
     if compression not in ("identity", "", "gzip"):

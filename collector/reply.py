@@ -93,7 +93,7 @@ def failure(error: errors.TripointError, encoding: Encoding) -> Reply:
     http, code = codes(error)
     headers: dict[str, str] = {}
     if error.retryable:
-        headers["Retry-After"] = str(getattr(error, "retry_after_s", 1))
+        headers["Retry-After"] = str(error.retry_after_s)
     if http == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="tripoint"'
     return status_reply(http, code, str(error), encoding, headers)

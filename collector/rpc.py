@@ -75,7 +75,7 @@ async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], error: Tripoin
     if error.retryable:
         # Without RetryInfo a client may take the refusal for final.
         status = Status(code=code, message=str(error))
-        info = RetryInfo(retry_delay=Duration(seconds=int(getattr(error, "retry_after_s", 1))))
+        info = RetryInfo(retry_delay=Duration(seconds=error.retry_after_s))
         status.details.add().Pack(info)
         trailing = (("grpc-status-details-bin", status.SerializeToString()),)
     await context.abort(_CODES[code], str(error), trailing_metadata=trailing)

@@ -7,12 +7,14 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
+
+from core.errors import BadQuestion
 
 Role = Literal["ingest", "read", "finance", "review", "admin"]
 Kind = Literal["key", "sign_in", "session"]
 
-ROLES: tuple[Role, ...] = ("ingest", "read", "finance", "review", "admin")
+ROLES: tuple[Role, ...] = get_args(Role)
 _PREFIX = "tp"
 
 
@@ -47,6 +49,14 @@ class Key:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+
+
+def check_role(name: str) -> Role:
+    """The name where it is a role."""
+    for role in ROLES:
+        if name == role:
+            return role
+    raise BadQuestion(f"There is no role {name[:40]!r}. Use one of {', '.join(ROLES)}.")
 
 
 def new_key(role: Role, chance: bytes) -> str:

@@ -22,6 +22,7 @@ class TripointError(Exception):
     """Something went wrong in Tripoint."""
 
     retryable: ClassVar[bool] = False
+    retry_after_s: int = 1
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())

@@ -66,6 +66,13 @@ def parse_request_id(text: str) -> tuple[str, str]:
     return trace_id, span_id
 
 
+def parse_trace_id(text: str) -> str:
+    """A trace's id in lower case."""
+    if not is_hex(text.lower(), 32):
+        raise BadQuestion("A trace id is 32 hex digits.")
+    return text.lower()
+
+
 def is_hex(text: object, digits: int) -> bool:
     """True for exactly so many lower-case hex digits."""
     return isinstance(text, str) and len(text) == digits and set(text) <= _HEX

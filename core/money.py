@@ -11,7 +11,6 @@ from decimal import Decimal, InvalidOperation
 from core.errors import BadInput
 
 PICO = 1_000_000_000_000
-PICO_DIGITS = 12
 
 # Text such as "1e999999999" is a valid Decimal whose integer form would fill the memory.
 _MOST_DIGITS = 26

@@ -1,7 +1,8 @@
-"""How another command on this machine finds the database of a running `tripoint up`."""
+"""How another command on this machine finds a running `tripoint up` and its database."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from core.errors import SetupError
@@ -19,3 +20,13 @@ def owner_url_of(data: Path) -> str:
         f"No database runs on the data folder {folder.data}; start it with `tripoint up`, "
         "choose its folder with --data, or set TRIPOINT_DATABASE_URL."
     )
+
+
+def url_of(data: Path) -> str | None:
+    """Where the `tripoint up` on `data` answers; None where none runs or none has said so yet."""
+    try:
+        known = json.loads((look_at(data).data / "lock").read_text())
+    except (OSError, ValueError):
+        return None
+    url: str | None = known.get("url")
+    return url

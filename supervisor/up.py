@@ -27,7 +27,7 @@ _TRIM_EVERY_S = 60.0
 @dataclass(frozen=True, slots=True)
 class Stores:
     """Where the database and the broker answer. `owner_url` is for migrations only; with an outside database
-    it is the same as `app_url`."""
+    of one login it is the same as `app_url`."""
 
     owner_url: str
     app_url: str
@@ -37,7 +37,8 @@ class Stores:
 class Supervisor:
     """Inside the `with` block everything it started runs; after it, nothing does, however the block ends.
 
-    A store is started only where no URL is given for it. `tell` hears each step, in words for the operator.
+    A store is started only where no URL is given for it; `owner_url` is another login of the database at
+    `database_url`, for migrations. `tell` hears each step, in words for the operator.
     The first SIGINT, SIGTERM or SIGHUP ends a start with KeyboardInterrupt or SystemExit, or makes
     `run_until_signal` return; a second one makes the stop immediate."""
 
@@ -46,6 +47,7 @@ class Supervisor:
         data: Path,
         *,
         database_url: str | None = None,
+        owner_url: str | None = None,
         broker_url: str | None = None,
         tell: Callable[[str], None] = lambda step: None,
     ) -> None:
@@ -56,6 +58,7 @@ class Supervisor:
             )
         self._path = data
         self._database_url = database_url
+        self._owner_url = owner_url
         self._broker_url = broker_url
         self._tell = tell
         self._groups: list[list[Child]] = []
@@ -142,9 +145,10 @@ class Supervisor:
 
     def _stores(self) -> Stores:
         folder = self._folder
-        owner = self._database_url or postgres.owner_url(folder)
-        app = self._database_url or postgres.app_url(folder)
-        return Stores(owner, app, self._broker_url or valkey.broker_url(folder))
+        broker = self._broker_url or valkey.broker_url(folder)
+        if self._database_url is None:
+            return Stores(postgres.owner_url(folder), postgres.app_url(folder), broker)
+        return Stores(self._owner_url or self._database_url, self._database_url, broker)
 
     def _start_group(self, commands: Sequence[Command]) -> None:
         group: list[Child] = []

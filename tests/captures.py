@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collector.decode import ContentType, decode_traces
+from collector.decode import decode_traces
+from collector.reply import Encoding
 from core.request import RequestRecord
 from core.span import Span
 
@@ -26,7 +27,7 @@ class Body:
     """One trace body, unpacked, with its encoding."""
 
     content: bytes
-    content_type: ContentType
+    content_type: Encoding
 
     def spans(self) -> list[Span]:
         return decode_traces(self.content, self.content_type).spans

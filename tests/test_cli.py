@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 import doctor
-from settings import Settings
+import launch
+from settings import Settings, host_and_port
 from tests.conftest import Database, Server
 from tests.otlp import body, llm_span
 
@@ -70,7 +72,14 @@ def test_a_key_is_made_listed_without_its_secret_and_revoked(database: Database,
         (["key", "create", "--project", "nobody"], {}, "There is no project 'nobody'"),
         (["serve", "kitchen"], {}, "There is no room 'kitchen'"),
         (["serve"], {"TRIPOINT_DATABASE_URL": "", "TRIPOINT_PORT": "0"}, "TRIPOINT_PORT"),
+        (["serve", "--workers", "2"], {}, "TRIPOINT_GRPC_PORT=0"),
+        (["serve"], {"TRIPOINT_LOG_LEVEL": "loud"}, "TRIPOINT_LOG_LEVEL"),
         (["work"], {}, "TRIPOINT_BROKER_URL"),
+        (
+            ["work"],
+            {"TRIPOINT_BROKER_URL": "memory://", "TRIPOINT_DATABASE_URL": ""},
+            "TRIPOINT_DATABASE_URL",
+        ),
         (["migrate"], {"TRIPOINT_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "Check TRIPOINT_DATABASE_URL"),
         (["migrate"], {"TRIPOINT_DATABASE_URL": "mysql:nonsense"}, "TRIPOINT_DATABASE_URL"),
     ],
@@ -82,6 +91,24 @@ def test_a_mistake_is_one_sentence_that_names_the_setting(
     assert done.returncode == 1
     assert words in done.stderr and "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_clock_of_a_worker_on_a_new_machine_runs(database: Database, tmp_path: Path) -> None:
+    data = tmp_path / "not" / "there yet"
+    process = subprocess.Popen(
+        [PROGRAM, "work", "--data", data],
+        env={**os.environ, "TRIPOINT_DATABASE_URL": database.app_url, "TRIPOINT_BROKER_URL": "memory://"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not list(data.glob("beat-schedule*")):
+            assert process.poll() is None and time.monotonic() < deadline, "the clock did not start"
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_doctor_explains_every_setting_and_finds_the_broken_one(database: Database, tmp_path: Path) -> None:
@@ -99,6 +126,22 @@ def test_doctor_explains_every_setting_and_finds_the_broken_one(database: Databa
 def test_a_password_in_a_url_is_not_shown() -> None:
     assert doctor.hidden("amqp://guest:pw@host:5672//") == "amqp://guest:***@host:5672//"
     assert doctor.hidden("postgresql:///x?host=/run") == "postgresql:///x?host=/run"
+
+
+def test_doctor_finds_nothing_wrong_where_tripoint_runs(server: Server, tmp_path: Path) -> None:
+    ports = {
+        "TRIPOINT_PORT": server.url.rpartition(":")[2],
+        "TRIPOINT_GRPC_PORT": server.grpc_address.rpartition(":")[2],
+    }
+    done = tripoint("doctor", TRIPOINT_DATA=str(tmp_path), **ports)
+    assert done.returncode == 0, done.stdout
+    assert "a Tripoint answers here" in done.stdout and "takes gRPC" in done.stdout
+
+
+def test_an_address_of_ipv6_stands_in_brackets() -> None:
+    assert launch.base_url(Settings(host="::", port=4318)) == "http://[::1]:4318"
+    assert launch.base_url(Settings(host="0.0.0.0", port=80)) == "http://127.0.0.1:80"
+    assert host_and_port("::1", 4317) == "[::1]:4317"
 
 
 def test_help_names_every_command() -> None:

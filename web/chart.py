@@ -27,7 +27,6 @@ _MEANINGS = {OTHERS: "--c-others", format.NOT_SET: "--c-unset"}
 _STATUSES = {"ok": "--c1", "error": "--bad", "aborted": "--warn"}
 _TIME_FORMATS = {"hour": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "week": "week of %Y-%m-%d", "month": "%Y-%m"}
 
-
 VERSION = version("vl-convert-python")
 
 

@@ -12,8 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Engine
 
 from core.access import Access
-from core.errors import BadQuestion
-from core.ledger import is_hex
+from core.ledger import parse_trace_id
 from core.pricing.price import PriceBook
 from core.question import MAX_ROWS, Lens
 from core.store import requests
@@ -137,11 +136,9 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
         )
 
     @routes.get("/traces/{trace_id}")
-    def show_trace(trace_id: str, request: Request, access: Access = reader) -> str:
-        if not is_hex(trace_id.lower(), 32):
-            raise BadQuestion("A trace id is 32 hex digits.")
+    def show_trace(trace_id: str, access: Access = reader) -> str:
         with tenant(web.engine, access.project_id) as connection:
-            trace = requests.one_trace(connection, trace_id.lower())
+            trace = requests.one_trace(connection, parse_trace_id(trace_id))
             explained = {
                 item.id: explain_request(connection, item, web.book()) for item in trace.requests[:_EXPLAINED]
             }

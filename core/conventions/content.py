@@ -17,7 +17,6 @@ from core.span import Span
 
 MAX_MESSAGES = 1000
 
-
 # Most prompts are no JSON, and a parser's error costs more than this look at how they start.
 _MAY_BE_JSON = re.compile(r'\s*(?:[\[{"\-0-9]|true|false|null)')
 _ASKED = tuple(family.asked for family in FAMILIES if family.asked != Texts())

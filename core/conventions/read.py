@@ -62,7 +62,7 @@ def _request(span: Span, facts: Facts, role: Role) -> RequestRecord:
     streaming, ttft_ns = _stream(span, values, scope)
     status, error_type, http_status = _outcome(span, values)
     finish_reason = values.get("finish_reason")
-    if status == "ok" and streaming and _broken_off(span, finish_reason, usage, scope):
+    if status == "ok" and streaming and _broken_off(finish_reason, usage, scope):
         status = "aborted"
     model = values.get("request_model") or values.get("response_model")
     service_tier = values.get("service_tier") or values.get("service_tier_asked")
@@ -214,7 +214,7 @@ def _exception(span: Span) -> SpanEvent | None:
     return None
 
 
-def _broken_off(span: Span, finish_reason: str | None, usage: Usage, scope: Scope) -> bool:
+def _broken_off(finish_reason: str | None, usage: Usage, scope: Scope) -> bool:
     """Whether a stream that reported no error still did not run to its end; in doubt it did."""
     if finish_reason == "error":
         return True

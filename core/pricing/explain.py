@@ -21,6 +21,7 @@ _WHY: Mapping[str, str] = {
     "no_rate": "The price has no rate for a class of tokens that the request used.",
     "usage_unknown": "The span does not tell the tokens that are billed.",
     "usage_negative": "The span tells a negative number of tokens.",
+    "cost_out_of_range": "The token counts would cost more than the ledger can hold: nobody used so many.",
     "failed_without_usage": "The request failed and used no tokens that are known.",
     "served_from_cache": "A response cache in front of the model answered; the provider was not called.",
 }

@@ -73,6 +73,12 @@ def authenticate(connection: Connection, secret: str, now: datetime, kind: Kind 
     return Access(project_id=row.project_id, role=row.role, key_id=row.id)
 
 
+def is_in_force(connection: Connection, secret: str) -> bool:
+    """Whether this key of the entered project is known and was not revoked."""
+    statement = select(api_key.c.id).where(api_key.c.hash == hash_key(secret), api_key.c.revoked_at.is_(None))
+    return connection.execute(statement).scalar() is not None
+
+
 def consume(connection: Connection, access: Access, now: datetime) -> None:
     """Use up a one-time key; a second use, even at the same moment, is `Unauthenticated`."""
     enter(connection, access.project_id)

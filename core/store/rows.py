@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -206,8 +205,3 @@ def _context_of(row: Mapping[Any, Any]) -> Context:
         tags=row["tags"] or {},
         **{name: row[name] for name in CONTEXT_COLUMNS},
     )
-
-
-def without_user(record: RequestRecord) -> RequestRecord:
-    """The record for eyes that may not see whose it was."""
-    return replace(record, context=replace(record.context, user=None))

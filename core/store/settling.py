@@ -108,6 +108,21 @@ _TWINS = text("""
 """)
 
 
+# A refused call has no response id; the provider's own span of it lies inside the instrumentation's.
+_FAILED_TWINS = text("""
+    SELECT DISTINCT twin.trace_id FROM request own
+    JOIN request twin ON twin.project_id = own.project_id AND twin.native <> own.native
+        AND twin.status = 'error' AND twin.response_id IS NULL
+        AND twin.started_at BETWEEN own.started_at - interval '1 hour'
+            AND own.started_at + own.duration_us * interval '1 microsecond'
+        AND twin.started_at + twin.duration_us * interval '1 microsecond' >= own.started_at
+        AND twin.service IS NOT DISTINCT FROM own.service
+        AND twin.day BETWEEN :first AND :last
+    WHERE own.trace_id = ANY(:traces) AND own.day BETWEEN :first AND :last
+        AND own.status = 'error' AND own.response_id IS NULL
+""")
+
+
 def load(
     connection: Connection, traces: Iterable[str], found: Waiting
 ) -> tuple[list[Stored], list[ContextSpan]]:
@@ -128,21 +143,6 @@ _LOAD_REQUESTS = text("""
 _LOAD_SPANS = text("""
     SELECT s.*, u.name AS user_name FROM context_span s LEFT JOIN user_name u ON u.key = s.user_key
     WHERE s.trace_id = ANY(:traces) AND s.day BETWEEN :first AND :last
-""")
-
-
-# A refused call has no response id; the provider's own span of it lies inside the instrumentation's.
-_FAILED_TWINS = text("""
-    SELECT DISTINCT twin.trace_id FROM request own
-    JOIN request twin ON twin.project_id = own.project_id AND twin.native <> own.native
-        AND twin.status = 'error' AND twin.response_id IS NULL
-        AND twin.started_at BETWEEN own.started_at - interval '1 hour'
-            AND own.started_at + own.duration_us * interval '1 microsecond'
-        AND twin.started_at + twin.duration_us * interval '1 microsecond' >= own.started_at
-        AND twin.service IS NOT DISTINCT FROM own.service
-        AND twin.day BETWEEN :first AND :last
-    WHERE own.trace_id = ANY(:traces) AND own.day BETWEEN :first AND :last
-        AND own.status = 'error' AND own.response_id IS NULL
 """)
 
 

@@ -267,5 +267,3 @@ unsettled = Table(
     Column("last_at", INSTANT, nullable=False, server_default=NOW),
     Index(None, "project_id", "first_at"),
 )
-
-PARTITIONED = (request, context_span, content)

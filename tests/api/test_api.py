@@ -329,6 +329,7 @@ def test_a_body_larger_than_any_key_is_413_and_not_held_in_memory(client: httpx.
 BAD_QUESTIONS = {
     "attribution?group_by=featre": "There is no dimension 'featre'",
     "attribution?featre=x": "There is no dimension 'featre'",
+    "attribution?trace_id=" + "a" * 32: "There is no dimension 'trace_id'",
     "attribution?unset=featre": "There is no dimension 'featre'",
     "attribution?metrics=costs": "There is no metric 'costs'",
     "attribution?order=costs": "There is no metric 'costs'",

@@ -23,8 +23,8 @@ CHECKS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", list(GenerationMode))
-def test_no_call_fails(server: Server, owner: Engine, mode: GenerationMode) -> None:
+@pytest.mark.parametrize(("mode", "least"), [(GenerationMode.POSITIVE, 9), (GenerationMode.NEGATIVE, 4)])
+def test_no_call_fails(server: Server, owner: Engine, mode: GenerationMode, least: int) -> None:
     headers = make_project(owner).ruling()
     schema = schemathesis.openapi.from_url(f"{server.url}/api/openapi.json")
     called = set()
@@ -35,6 +35,7 @@ def test_no_call_fails(server: Server, owner: Engine, mode: GenerationMode) -> N
         @given(case=operation.as_strategy(generation_mode=mode))
         def call(case: schemathesis.Case) -> None:
             answer = case.call(headers=headers)
+            called.add(f"{case.method} {case.path}")
             case.validate_response(answer, checks=CHECKS)
             if answer.status_code >= 400:
                 assert len(answer.json()["detail"]) > 5
@@ -42,5 +43,4 @@ def test_no_call_fails(server: Server, owner: Engine, mode: GenerationMode) -> N
         # An operation may have nothing that can be wrong.
         with contextlib.suppress(Unsatisfiable):
             call()
-        called.add(operation.label)
-    assert len(called) >= 9
+    assert len(called) >= least, called

@@ -15,7 +15,6 @@ from sqlalchemy import Engine
 
 import launch
 from core.question import DIMENSIONS
-from settings import Settings
 from tests.conftest import Project, Server, make_project
 from tests.otlp import attribute, body, llm_span
 
@@ -90,8 +89,7 @@ def wall(owner: Engine, server: Server) -> Iterator[Wall]:
         listed = client.get("/api/v1/keys", headers=theirs.ruling()).json()
         page = client.get("/api/v1/requests?limit=2", headers=theirs.reading()).json()
         assert MARK in client.get("/api/v1/requests", headers=theirs.reading()).text
-        own = Settings(port=int(server.url.rpartition(":")[2]))
-        assert pages.get(launch.sign_in_url(own, owner, ours.id)).status_code == 200
+        assert pages.get(launch.sign_in_url(server.url, owner, ours.id)).status_code == 200
         yield Wall(
             ours,
             theirs,

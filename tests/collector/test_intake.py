@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -145,18 +145,23 @@ def test_a_connection_that_dies_is_replaced(
 def test_a_stop_commits_what_was_submitted_and_refuses_the_rest(
     engine: Engine, project: Project, book: PriceBook
 ) -> None:
-    def slow(batches: Sequence[Batch]) -> int:
-        time.sleep(0.1)
+    writing, go_on = threading.Event(), threading.Event()
+
+    def held(batches: Sequence[Batch]) -> int:
+        writing.set()
+        assert go_on.wait(5)
         return append(engine, batches)
 
     async def run() -> list[Any]:
-        intake = Intake(slow)
+        intake = Intake(held)
         intake.start()
         submitted = [asyncio.create_task(intake.submit(batch(project, book, a_request()))) for _ in range(3)]
-        await asyncio.sleep(0.03)
+        assert await asyncio.to_thread(writing.wait, 5)
         submitted += [asyncio.create_task(intake.submit(batch(project, book, a_request()))) for _ in range(3)]
         await asyncio.sleep(0)
-        await intake.stop()
+        stopping = asyncio.create_task(intake.stop())
+        go_on.set()
+        await stopping
         late = asyncio.create_task(intake.submit(batch(project, book, a_request())))
         return await asyncio.wait_for(asyncio.gather(*submitted, late, return_exceptions=True), 5)
 

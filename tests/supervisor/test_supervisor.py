@@ -537,6 +537,16 @@ def test_stores_named_by_settings_are_not_started(place: Path) -> None:
     assert not (place / "data" / "postgres").exists()
 
 
+def test_migrations_use_the_owner_that_the_settings_name(place: Path) -> None:
+    migrated: list[str] = []
+    app, owner = "postgresql://app@elsewhere/tripoint", "postgresql://owner@elsewhere/tripoint"
+    outside = {"database_url": app, "owner_url": owner, "broker_url": "redis://elsewhere"}
+    with Supervisor(place / "data", **outside) as tripoint:
+        stores = tripoint.start_stores(migrated.append)
+    assert migrated == [owner]
+    assert (stores.owner_url, stores.app_url) == (owner, app)
+
+
 def test_the_lock_is_free_again_after_the_block(tmp_path: Path) -> None:
     for _ in range(2):
         with (

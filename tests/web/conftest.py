@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from sqlalchemy import Engine
 
 import launch
-from settings import Settings
 from tests.conftest import Project, Server, make_project
 from tests.otlp import llm_span
 from tests.web.workload import agent_trace, send, two_weeks
@@ -56,9 +55,9 @@ class Watched:
         return bool(self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium."""
+    """The machine's own Chromium. Not for the session: while it runs, no other test could use asyncio.run()."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
@@ -75,7 +74,7 @@ def chromium() -> Iterator[Browser]:
 
 def sign_in_url(server: Server, owner: Engine, project: Project) -> str:
     """A fresh link to the dashboard."""
-    return launch.sign_in_url(Settings(port=int(server.url.rpartition(":")[2])), owner, project.id)
+    return launch.sign_in_url(server.url, owner, project.id)
 
 
 def cookie_of(server: Server, owner: Engine, project: Project) -> str:

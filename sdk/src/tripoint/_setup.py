@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from weakref import WeakSet
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,6 +17,7 @@ from tripoint._context import ContextSpanProcessor
 log = logging.getLogger("tripoint")
 
 _ENDPOINT = "http://127.0.0.1:4318"
+_joined: WeakSet[TracerProvider] = WeakSet()
 
 
 def init(
@@ -45,7 +47,7 @@ def init(
 
 
 def _join(provider: TracerProvider, endpoint: str | None, key: str | None) -> None:
-    if getattr(provider, "_tripoint", False):
+    if provider in _joined:
         log.warning("tripoint: init() was called before; this call changes nothing")
         return
     base = (endpoint or os.environ.get("TRIPOINT_ENDPOINT") or _ENDPOINT).rstrip("/")
@@ -57,4 +59,4 @@ def _join(provider: TracerProvider, endpoint: str | None, key: str | None) -> No
     provider.add_span_processor(
         BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces", headers=headers))
     )
-    provider._tripoint = True  # type: ignore[attr-defined]
+    _joined.add(provider)
