@@ -65,7 +65,7 @@ class Parts:
         url = self.settings.needed("database_url")
         self.engine = open_engine(url, pool_size=10)
         # Writers have a connection of their own: a page's long question must not hold up a commit.
-        self.writer = open_engine(url, pool_size=2)
+        self.writer = open_engine(url, pool_size=3)
         self.shelf = Shelf(self.engine)
         self.door = Door(self.engine, self.clock)
         self.intake = Intake(partial(append, self.writer))
@@ -74,6 +74,7 @@ class Parts:
 
     def collector(self) -> receive.Collector:
         return receive.Collector(
+            writer=self.writer,
             door=self.door,
             intake=self.intake,
             room=self.room,

@@ -19,7 +19,7 @@ import typer
 from pydantic import ValidationError
 
 from core.access import check_role
-from core.errors import SetupError, TripointError
+from core.errors import BadInput, SetupError, TripointError
 from settings import Settings
 
 app = typer.Typer(
@@ -121,7 +121,8 @@ def demo(
         return not exit_
 
     settings = load_settings(data=data, host=host, port=port, grpc_port=grpc_port)
-    sys.exit(launch.up(settings, _progress, load))
+    # A tenant of its own: with a database of yours the simulated requests stay apart from the real ones.
+    sys.exit(launch.up(settings, _progress, load, project="demo"))
 
 
 @app.command()
@@ -190,6 +191,10 @@ def create_project(name: str, data: Data = None) -> None:
 
     with _owner(load_settings(data=data)) as engine:
         with transaction(engine) as connection:
+            if name in (known for _, known in keys.projects(connection)):
+                raise BadInput(
+                    f"There is a project {name!r} already. `tripoint key create --project` makes more keys for it."
+                )
             project = keys.create_project(connection, name)
         made = {f"{role}_key": launch.make_key(engine, project, role) for role in ("ingest", "read", "admin")}
     print(json.dumps({"project": name, "project_id": project, **made}))

@@ -51,7 +51,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     if settings.grpc_port:
         yield f"port {settings.grpc_port} (gRPC)", lambda: _port(settings, settings.grpc_port, "--grpc-port")
     yield "database", lambda: _database(settings)
-    yield "broker", lambda: _broker(settings)
+    yield "broker", lambda: check_broker(settings)
 
 
 def _data(settings: Settings) -> str:
@@ -95,7 +95,8 @@ def _database(settings: Settings) -> str:
         engine.dispose()
 
 
-def _broker(settings: Settings) -> str:
+def check_broker(settings: Settings) -> str:
+    """What the broker is, or a SetupError that says why it cannot be used."""
     if settings.broker_url is None:
         return "`tripoint up` starts an embedded Valkey; set TRIPOINT_BROKER_URL to use your own"
     from kombu.connection import Connection

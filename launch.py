@@ -18,6 +18,7 @@ from core.errors import BadQuestion, NotFound, SetupError
 from core.store import keys
 from core.store import migrate as schema
 from core.store.session import check, open_engine, tenant, transaction
+from doctor import check_broker
 from settings import ROOMS, Settings, host_and_port
 
 if TYPE_CHECKING:
@@ -54,14 +55,17 @@ def up(
     settings: Settings,
     say: Callable[[str], None],
     when_ready: Callable[[Ready], bool],
+    project: str = "default",
 ) -> int:
     """Everything on this machine until a signal, or until `when_ready` returns False.
 
-    `when_ready` gets what the line of JSON says. Returns the exit code.
+    `when_ready` gets what the line of JSON says; its keys open `project`. Returns the exit code.
     """
     from supervisor.port import check_port
     from supervisor.up import Supervisor
 
+    if settings.broker_url:
+        check_broker(settings)
     check_port(settings.host, settings.port)
     if settings.grpc_port:
         check_port(settings.host, settings.grpc_port, "--grpc-port")
@@ -76,7 +80,7 @@ def up(
         stores = supervisor.start_stores(migrate)
         environment = _environment(settings, supervisor.data, stores.app_url, stores.broker_url)
         supervisor.start(_python_children(settings, environment), url=base_url(settings))
-        ready = _ready(settings, supervisor.data, stores.owner_url, supervisor.pids)
+        ready = _ready(settings, project, supervisor.data, stores.owner_url, supervisor.pids)
         if not when_ready(ready):
             return 0
         say(f"Dashboard (this link signs you in once): {ready['dashboard']}")
@@ -111,13 +115,14 @@ def _python_children(settings: Settings, environment: dict[str, str]) -> list[Co
     ]
 
 
-def _ready(settings: Settings, data: Path, owner_url: str, pids: dict[str, int]) -> Ready:
+def _ready(settings: Settings, name: str, data: Path, owner_url: str, pids: dict[str, int]) -> Ready:
     """What the line of JSON says."""
     engine = open_engine(owner_url, role=None, pool_size=1)
     try:
         with transaction(engine) as connection:
-            project = keys.create_project(connection, "default")
-        made = {f"{role}_key": _kept_key(engine, project, role, data / "secrets") for role in _FIRST_KEYS}
+            project = keys.create_project(connection, name)
+        folder = data / "secrets" / name
+        made = {f"{role}_key": _kept_key(engine, project, role, folder) for role in _FIRST_KEYS}
         dashboard = sign_in_url(base_url(settings), engine, project)
     finally:
         engine.dispose()

@@ -41,11 +41,15 @@ class Settings(BaseSettings):
         description="Redis, Valkey or RabbitMQ (redis://…, amqp://…); without it an embedded one is started",
     )
     body_max_bytes: int = Field(
-        64 * MEBIBYTE, ge=1024, description="largest OTLP body, before and after decompression"
+        64 * MEBIBYTE,
+        ge=1024,
+        le=1024 * MEBIBYTE,
+        description="largest OTLP body, before and after decompression",
     )
     queue_max_bytes: int = Field(
         128 * MEBIBYTE,
         ge=1024,
+        le=65_536 * MEBIBYTE,
         description="bodies in work at one time; more are answered 503 with Retry-After",
     )
     past_days: int = Field(
@@ -54,9 +58,19 @@ class Settings(BaseSettings):
     future_hours: int = Field(
         24, ge=0, le=720, description="spans that start later are rejected as a wrong clock"
     )
-    quiet_seconds: float = Field(5, ge=0, description="a trace is settled when nothing came for this long")
+    quiet_seconds: float = Field(
+        5,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="a trace is settled when nothing came for this long",
+    )
     settle_after_seconds: float = Field(
-        300, ge=1, description="a busy trace is settled after this long at the latest"
+        300,
+        ge=1,
+        le=604_800,
+        allow_inf_nan=False,
+        description="a busy trace is settled after this long at the latest",
     )
     store_content: bool = Field(
         True, description="keep prompts and answers (compressed, apart from the numbers)"

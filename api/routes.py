@@ -329,3 +329,4 @@ def _add_administration(routes: APIRouter, api: Api) -> None:
     def revoke_key(key_id: Annotated[int, Path(ge=1, le=2**63 - 1)], access: Access = administrator) -> None:
         with tenant(api.engine, access.project_id) as connection:
             keys.revoke(connection, key_id)
+        api.door.forget(key_id)

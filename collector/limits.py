@@ -111,7 +111,8 @@ def inflate(body: bytes, hold: Callable[[int], None]) -> bytes:
             rest = stream.unconsumed_tail
             if not part and not rest and not stream.eof:
                 raise Undecodable("The gzip body ends too early. Send it again whole.")
-        rest = stream.unused_data
+        # Some writers pad the end with zeros, which gzip itself reads as nothing.
+        rest = stream.unused_data.lstrip(b"\0")
     return b"".join(parts)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import Engine
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -31,7 +32,8 @@ from core.access import Access, key_in_header
 from core.errors import Forbidden, Overloaded, TripointError, Undecodable
 from core.pricing.price import PriceBook
 from core.store.door import Door
-from core.store.intake import Batch
+from core.store.intake import Batch, days_to_make
+from core.store.partitions import ensure_days
 
 log = structlog.get_logger()
 
@@ -51,6 +53,7 @@ PATHS: dict[Signal, tuple[str, ...]] = {
 class Collector:
     """What receiving needs; made once a process by the roof."""
 
+    writer: Engine
     door: Door
     intake: Intake
     room: Room
@@ -138,6 +141,9 @@ async def receive_traces(collector: Collector, access: Access, encoding: Encodin
 
     clocks = Clocks(collector.clock(), collector.past, collector.future)
     batch, outcome = await asyncio.to_thread(work) if len(body) > _ASIDE_BYTES else work()
+    if days := days_to_make(collector.writer, batch):
+        # A backfill makes its partitions here, so that nobody else's commit waits for them.
+        await asyncio.to_thread(ensure_days, collector.writer, days)
     refused = await collector.intake.submit(batch)
     outcome = merge(outcome, refused)
     metrics.SPANS.inc(len(batch))
@@ -162,7 +168,7 @@ def _declared_length(request: Request) -> int:
 async def _body(request: Request, reservation: Reservation) -> bytes:
     """The body, unpacked, never larger than the limit on either side of the unpacking."""
     compression = request.headers.get("content-encoding", "identity").strip().lower()
-    if compression not in ("identity", "", "gzip"):
+    if compression not in ("identity", "", "gzip", "x-gzip"):
         raise Undecodable(f"Content-Encoding {compression!r} is not supported. Use gzip or none.")
     parts: list[bytes] = []
     size = 0
@@ -172,7 +178,7 @@ async def _body(request: Request, reservation: Reservation) -> bytes:
             reservation.receive(size)
             parts.append(part)
     body = b"".join(parts)
-    if compression != "gzip":
+    if not compression.endswith("gzip"):
         return body
     if size <= _ASIDE_BYTES // 8:
         return inflate(body, reservation.unpack)

@@ -46,6 +46,13 @@ def test_a_new_project_gets_keys_that_open_it_and_nothing_else(database: Databas
         assert client.get("/api/v1/requests", headers=headers).status_code == 403
 
 
+def test_a_project_is_made_once(database: Database) -> None:
+    first = tripoint("project", "create", "once", TRIPOINT_DATABASE_URL=database.owner_url)
+    again = tripoint("project", "create", "once", TRIPOINT_DATABASE_URL=database.owner_url)
+    assert (first.returncode, again.returncode, again.stdout) == (0, 1, "")
+    assert "There is a project 'once' already" in again.stderr
+
+
 def test_a_key_is_made_listed_without_its_secret_and_revoked(database: Database, server: Server) -> None:
     environment = {"TRIPOINT_DATABASE_URL": database.owner_url}
     tripoint("project", "create", "keys", **environment)
@@ -71,6 +78,13 @@ def test_a_key_is_made_listed_without_its_secret_and_revoked(database: Database,
         (["key", "create", "--role", "king"], {}, "There is no role 'king'"),
         (["key", "create", "--project", "nobody"], {}, "There is no project 'nobody'"),
         (["serve", "kitchen"], {}, "There is no room 'kitchen'"),
+        (["up", "--no-browser"], {"TRIPOINT_BROKER_URL": "http://x"}, "Check TRIPOINT_BROKER_URL"),
+        (
+            ["up", "--no-browser"],
+            {"TRIPOINT_BROKER_URL": "redis://127.0.0.1:1/0"},
+            "Check TRIPOINT_BROKER_URL",
+        ),
+        (["doctor"], {"TRIPOINT_QUIET_SECONDS": "inf"}, "TRIPOINT_QUIET_SECONDS"),
         (["serve"], {"TRIPOINT_DATABASE_URL": "", "TRIPOINT_PORT": "0"}, "TRIPOINT_PORT"),
         (["serve", "--workers", "2"], {}, "TRIPOINT_GRPC_PORT=0"),
         (["serve"], {"TRIPOINT_LOG_LEVEL": "loud"}, "TRIPOINT_LOG_LEVEL"),

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from core.request import RequestRecord
 from core.settling.tree import Key, Tree, key_of
 
+HOUR_NS = 3_600 * 1_000_000_000  # two reports of one call do not start further apart than this
+MILLISECOND_NS = 1_000_000  # how far one machine's clocks may disagree within a call
 MAX_OPEN = 64  # calls compared at one moment; more of one response id in flight is a mock, not a provider
 
 
 def groups_of_one_call(tree: Tree) -> list[list[Key]]:
     """Every request that is not a sum, in exactly one group; a group is one call.
 
-    Records belong together, in any trace, by their response id while both were running; else a request
-    inside another with the same model and tokens; else two failures that the provider's SDK and another
-    instrumentation reported at once.
+    Records belong together by their response id, where one is below the other or, in any trace, both were
+    running at once; else a request inside another with the same model and tokens; else two failures that the
+    provider's SDK and another instrumentation reported at once.
     """
     calls = [r for key, r in tree.records.items() if not r.aggregate]
     calls.sort(key=lambda r: tree.order(key_of(r)))
     groups = _Groups(calls)
+    _join_nested_ids(calls, tree, groups)
     _join_by_response_id(calls, tree, groups)
     _join_nested(tree, groups)
     _join_failures(calls, groups)
@@ -84,6 +87,28 @@ class _Open:
         self.provider = self.provider or record.provider
 
 
+def _join_nested_ids(calls: Iterable[RequestRecord], tree: Tree, groups: _Groups) -> None:
+    """The same id below itself is the same call, whatever two machines' clocks say and whatever each calls the
+    provider: a client names the gateway it spoke to, the gateway names the provider behind it."""
+    by_id: dict[tuple[str, str], list[RequestRecord]] = {}
+    for record in calls:
+        if record.response_id is not None:
+            by_id.setdefault((record.trace_id, record.response_id), []).append(record)
+    for records in by_id.values():
+        for record in records[:MAX_OPEN]:
+            for other in records[:MAX_OPEN]:
+                if tree.is_below(key_of(record), key_of(other)) and _fits(record, other, tree, groups):
+                    groups.join(key_of(other), key_of(record))
+
+
+def _fits(record: RequestRecord, other: RequestRecord, tree: Tree, groups: _Groups) -> bool:
+    """Whether the two may be one call, given what each was joined with already."""
+    ours, theirs = groups.members(key_of(record)), groups.members(key_of(other))
+    return groups.of(key_of(record)) != groups.of(key_of(other)) and all(
+        _two_reporters(tree.records[a], tree.records[b], tree) for a in ours for b in theirs
+    )
+
+
 def _join_by_response_id(calls: Iterable[RequestRecord], tree: Tree, groups: _Groups) -> None:
     """Two instrumentations of one call overlap in time; a mock that repeats its ids in sequence does not."""
     by_id: dict[str, list[_Open]] = {}
@@ -93,7 +118,8 @@ def _join_by_response_id(calls: Iterable[RequestRecord], tree: Tree, groups: _Gr
         running = [
             call
             for call in by_id.get(record.response_id, ())
-            if call.ends_ns > record.started_ns or call.records[-1].started_ns == record.started_ns
+            if (call.ends_ns > record.started_ns or call.records[-1].started_ns == record.started_ns)
+            and record.started_ns - call.records[0].started_ns <= HOUR_NS
         ][-MAX_OPEN:]
         takers = [call for call in running if call.takes(record, tree)]
         if takers:
@@ -169,8 +195,15 @@ def _echoes(child: RequestRecord, parent: RequestRecord) -> bool:
         _compatible(child.provider, parent.provider)
         and _same_model(child, parent)
         and (_same_tokens(child, parent) or not child.usage.known or not parent.usage.known)
-        and parent.started_ns <= child.started_ns
-        and child.ended_ns <= parent.ended_ns
+        and (child.service != parent.service or _inside(child, parent))
+    )
+
+
+def _inside(child: RequestRecord, parent: RequestRecord) -> bool:
+    """One machine's clock told both times; across services clocks differ by seconds and tell nothing."""
+    return (
+        parent.started_ns - child.started_ns <= MILLISECOND_NS
+        and child.ended_ns - parent.ended_ns <= MILLISECOND_NS
     )
 
 
@@ -211,6 +244,7 @@ def _join_failures(calls: Iterable[RequestRecord], groups: _Groups) -> None:
 def _same_failure(native: RequestRecord, other: RequestRecord) -> bool:
     return (
         native.ended_ns <= other.ended_ns
+        and native.started_ns - other.started_ns <= HOUR_NS
         and native.service == other.service
         and native.request_model == other.request_model is not None
         and _compatible(native.provider, other.provider)

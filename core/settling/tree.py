@@ -66,7 +66,7 @@ class Tree:
             while at is not None and at not in seen and at not in path:
                 path[at] = None
                 at = parents.get(at)
-            seen |= path.keys()
+            seen.update(path)  # not |=, which copies the whole set for the keys of a dict
             if at in path:
                 knot = list(path)[list(path).index(at) :]
                 del parents[min(knot, key=self.order)]

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import dialect
 
 from core.pricing.price import Priced
 from core.request import Content, ContextSpan, RequestRecord
-from core.store.partitions import ensure_days
+from core.store.partitions import ensure_days, unknown_days
 from core.store.rows import day_of, first_as_sent, request_values, span_values
 from core.store.session import enter, transaction
 from core.store.tables import content, context_span, request
@@ -53,6 +53,11 @@ def append(engine: Engine, batches: Sequence[Batch]) -> int:
     with transaction(engine) as connection:
         _stage(connection, batches)
         return sum(_move(connection, project_id) for project_id in sorted({b.project_id for b in batches}))
+
+
+def days_to_make(engine: Engine, batch: Batch) -> list[date]:
+    """The days of a batch whose partitions this process does not know to exist; no query."""
+    return unknown_days(engine, _days([batch]))
 
 
 def _days(batches: Sequence[Batch]) -> set[date]:

@@ -77,6 +77,8 @@ def _metrics() -> dict[str, ColumnElement[Any]]:
 _METRICS = _metrics()
 _SPECIAL: dict[str, ColumnElement[Any]] = {
     "user": user_name.c.name,
+    # As the API shows it: a sum that is billed has no instrumentation's call behind it.
+    "source": case((_R.aggregate, "aggregate"), else_=_R.source),
     "model": func.coalesce(_R.response_model, _R.request_model),
 }
 

@@ -14,6 +14,11 @@ _AHEAD = 7
 _known: WeakKeyDictionary[Engine, set[date]] = WeakKeyDictionary()
 
 
+def unknown_days(engine: Engine, days: Iterable[date]) -> list[date]:
+    """Those of the days that `ensure_days` would have to ask the database for, in order."""
+    return sorted(set(days) - _known.get(engine, set()))
+
+
 def ensure_days(engine: Engine, days: Iterable[date]) -> None:
     """See to it that the partitions of these days exist; a day known to exist costs nothing.
 
@@ -21,7 +26,7 @@ def ensure_days(engine: Engine, days: Iterable[date]) -> None:
     backfill of years would need more locks at once than PostgreSQL has.
     """
     known = _known.setdefault(engine, set())
-    for day in sorted(set(days) - known):
+    for day in unknown_days(engine, days):
         with transaction(engine) as connection:
             connection.exec_driver_sql(f"SELECT tripoint_ensure_day('{day.isoformat()}')")
         known.add(day)

@@ -58,7 +58,10 @@ def find_requests(
 def one_request(connection: Connection, trace_id: str, span_id: str) -> LedgerRequest:
     """One request of the entered project."""
     row = connection.execute(
-        _select().where(_R.trace_id == trace_id, _R.span_id == span_id).limit(1)
+        _select()
+        .where(_R.trace_id == trace_id, _R.span_id == span_id)
+        .order_by(_R.counted.desc(), _R.started_at)
+        .limit(1)
     ).one_or_none()
     if row is None:
         raise NotFound("There is no such request in this project.")

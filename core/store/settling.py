@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,10 +15,10 @@ from core.pricing.price import Priced
 from core.request import ContextSpan, RequestRecord
 from core.settling import Settled
 from core.store.intake import price_values
-from core.store.rows import as_sent, record_of, request_values, sent_record, span_of
+from core.store.rows import as_sent, day_of, record_of, request_values, sent_record, span_of
 from core.store.tables import request
 
-# Spans of one trace, and two spans of one call, are looked for this many days around each other.
+# Two spans of one call in two traces are looked for this many days around the trace that waits.
 _REACH = timedelta(days=2)
 _LOCK_CLASS = 7_404_512
 
@@ -94,17 +94,25 @@ def with_twins(connection: Connection, found: Waiting) -> frozenset[str]:
     return traces
 
 
-# The start is bounded on both sides so that an index range answers, even for a mock whose ids never change.
-# One instrumentation of one service reports a call in one trace only, so a mock's calls are not chained.
+# The start is bounded on both sides so that an index range answers. One instrumentation of one service reports a
+# call in one trace only. An id that more than a few spans carry within the hour is a mock's and tells nothing:
+# its traces would chain into one, and settling would never end.
 _TWINS = text("""
     SELECT DISTINCT twin.trace_id FROM request own
     JOIN request twin ON twin.project_id = own.project_id AND twin.response_id = own.response_id
         AND twin.started_at BETWEEN own.started_at - interval '1 hour'
-            AND own.started_at + own.duration_us * interval '1 microsecond'
+            AND own.started_at + least(own.duration_us * interval '1 microsecond', interval '1 hour')
         AND twin.started_at + twin.duration_us * interval '1 microsecond' >= own.started_at
         AND twin.day BETWEEN :first AND :last
         AND (own.source = '' OR twin.source <> own.source OR twin.service IS DISTINCT FROM own.service)
     WHERE own.trace_id = ANY(:traces) AND own.day BETWEEN :first AND :last AND own.response_id IS NOT NULL
+        AND 16 >= (SELECT count(*) FROM (
+            SELECT FROM request same
+            WHERE same.project_id = own.project_id AND same.response_id = own.response_id
+                AND same.day BETWEEN :first AND :last
+                AND same.started_at BETWEEN own.started_at - interval '1 hour' AND own.started_at + interval '1 hour'
+            LIMIT 17
+        ) AS carriers)
 """)
 
 
@@ -114,7 +122,7 @@ _FAILED_TWINS = text("""
     JOIN request twin ON twin.project_id = own.project_id AND twin.native <> own.native
         AND twin.status = 'error' AND twin.response_id IS NULL
         AND twin.started_at BETWEEN own.started_at - interval '1 hour'
-            AND own.started_at + own.duration_us * interval '1 microsecond'
+            AND own.started_at + least(own.duration_us * interval '1 microsecond', interval '1 hour')
         AND twin.started_at + twin.duration_us * interval '1 microsecond' >= own.started_at
         AND twin.service IS NOT DISTINCT FROM own.service
         AND twin.day BETWEEN :first AND :last
@@ -123,11 +131,19 @@ _FAILED_TWINS = text("""
 """)
 
 
-def load(
-    connection: Connection, traces: Iterable[str], found: Waiting
-) -> tuple[list[Stored], list[ContextSpan]]:
-    """Everything that the ledger holds of these traces."""
-    wanted = {"traces": sorted(traces), **found.days()}
+def with_marks(connection: Connection, found: Waiting, traces: Iterable[str]) -> Waiting:
+    """The same, waiting for all of `traces`: what is settled together is done together."""
+    rows = connection.execute(
+        text("SELECT trace_id, generation FROM unsettled WHERE trace_id = ANY(:traces)"),
+        {"traces": sorted(set(traces) - found.traces)},
+    )
+    more = {row.trace_id: row.generation for row in rows}
+    return replace(found, generations={**found.generations, **more})
+
+
+def load(connection: Connection, traces: Iterable[str]) -> tuple[list[Stored], list[ContextSpan]]:
+    """Everything that the ledger holds of these traces, on whatever days: a trace may last for weeks."""
+    wanted = {"traces": sorted(traces)}
     requests = [
         Stored(sent_record(row), record_of(row), row["state"], row["counted"], row["duplicate_of"])
         for row in connection.execute(_LOAD_REQUESTS, wanted).mappings()
@@ -138,11 +154,11 @@ def load(
 
 _LOAD_REQUESTS = text("""
     SELECT r.*, u.name AS user_name FROM request r LEFT JOIN user_name u ON u.key = r.user_key
-    WHERE r.trace_id = ANY(:traces) AND r.day BETWEEN :first AND :last
+    WHERE r.trace_id = ANY(:traces)
 """)
 _LOAD_SPANS = text("""
     SELECT s.*, u.name AS user_name FROM context_span s LEFT JOIN user_name u ON u.key = s.user_key
-    WHERE s.trace_id = ANY(:traces) AND s.day BETWEEN :first AND :last
+    WHERE s.trace_id = ANY(:traces)
 """)
 
 
@@ -181,11 +197,16 @@ def finish(connection: Connection, found: Waiting, stored: Sequence[Stored]) -> 
     connection.execute(
         text("""
             UPDATE request r SET state = 'settled', xid = pg_current_xact_id()
-            FROM unnest(CAST(:traces AS text[]), CAST(:spans AS text[])) AS loaded (trace_id, span_id)
-            WHERE r.trace_id = loaded.trace_id AND r.span_id = loaded.span_id
-                AND r.day BETWEEN :first AND :last AND r.state = 'provisional'
+            FROM unnest(CAST(:traces AS text[]), CAST(:spans AS text[]), CAST(:days AS date[]))
+                AS loaded (trace_id, span_id, day)
+            WHERE r.trace_id = loaded.trace_id AND r.span_id = loaded.span_id AND r.day = loaded.day
+                AND r.state = 'provisional'
         """),
-        {"traces": [r.trace_id for r in fresh], "spans": [r.span_id for r in fresh], **found.days()},
+        {
+            "traces": [r.trace_id for r in fresh],
+            "spans": [r.span_id for r in fresh],
+            "days": [day_of(r.started_ns) for r in fresh],
+        },
     )
     marks = sorted(found.generations.items())
     connection.execute(

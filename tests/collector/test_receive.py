@@ -555,3 +555,27 @@ def test_a_database_that_goes_away_is_503_with_retry_after(
             assert client.get("/api/v1/attribution", headers=own.reading()).status_code == 503
             assert client.get("/readyz").status_code == 503
             assert client.get("/healthz").status_code == 200
+
+
+def test_gzip_padded_with_zeros_and_its_old_name_are_read(client: httpx.Client, project: Project) -> None:
+    packed = gzip.compress(body(llm_span())) + b"\0" * 512
+    for name in ("gzip", "x-gzip", "GZIP"):
+        headers = project.sending("application/json") | {"content-encoding": name}
+        assert client.post("/v1/traces", content=packed, headers=headers).status_code == 200
+
+
+def test_a_sum_that_is_billed_has_one_source_everywhere(client: httpx.Client, project: Project) -> None:
+    orphan = llm_span(gen_ai__operation__name="invoke_agent")
+    client.post("/v1/traces", content=body(orphan), headers=project.sending("application/json"))
+    client.post("/api/v1/settle", headers=project.ruling())
+    (item,) = client.get("/api/v1/requests?source=aggregate", headers=project.reading()).json()["items"]
+    rows = client.get("/api/v1/attribution?group_by=source", headers=project.reading()).json()["rows"]
+    assert [item["source"], *(row["source"] for row in rows)] == ["aggregate", "aggregate"]
+
+
+def test_a_revoked_key_ends_at_once_where_it_was_revoked(client: httpx.Client, project: Project) -> None:
+    made = client.post("/api/v1/keys", json={"role": "read"}, headers=project.ruling()).json()
+    using = {"authorization": f"Bearer {made['key']}"}
+    assert client.get("/api/v1/requests", headers=using).status_code == 200
+    client.delete(f"/api/v1/keys/{made['id']}", headers=project.ruling())
+    assert client.get("/api/v1/requests", headers=using).status_code == 401

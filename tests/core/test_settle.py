@@ -177,8 +177,37 @@ def test_a_request_inside_its_like_is_the_same_call() -> None:
 
 def test_a_request_inside_one_of_other_tokens_model_or_time_is_a_call_of_its_own() -> None:
     outer = call("o", start=90, end=210)
-    for change in ({"input": 99}, {"request_model": "gpt-5"}, {"end": 300}):
+    for change in ({"input": 99}, {"request_model": "gpt-5"}, {"end": 5_000_000}):
         assert len(ids(settle([outer, call("i", parent="o", **change)], []))) == 2
+
+
+def test_clocks_of_two_services_may_disagree_about_a_nested_call() -> None:
+    skew = 3_000_000_000
+    there = {"service": "gateway", "start": 100 + skew, "end": 200 + skew}
+    for ids_ in ({"id": "x"}, {}):
+        app, gateway = call("o", **ids_), call("i", parent="o", **ids_, **there)
+        assert ids(settle([app, gateway], [])) == ["o"]
+
+
+def test_the_same_id_below_itself_is_one_call_whatever_each_calls_the_provider() -> None:
+    client = call("o", id="x", start=90, end=210, provider="openai")
+    proxy = call("i", id="x", parent="o", provider="azure.ai.openai", service="gateway")
+    assert ids(settle([client, proxy], [])) == ["o"]
+    elsewhere = call("i", id="x", provider="groq", trace_id="u", source="other")
+    assert len(ids(settle([client, elsewhere], []))) == 2
+
+
+def test_two_calls_of_one_wrapper_stay_two_where_a_mock_repeats_its_id() -> None:
+    wrapper = call("w", id="x", start=0, end=900, source="outer")
+    children = [call(name, id="x", parent="w", source="inner") for name in "ab"]
+    assert len(ids(settle([wrapper, *children], []))) == 2
+
+
+def test_reports_that_start_over_an_hour_apart_are_two_calls_in_any_order() -> None:
+    hour = 3_600_000_000_000
+    long = call("a", id="x", end=2 * hour, source="one")
+    late = call("b", id="x", start=hour + 1_000, end=hour + 2_000, source="two", trace_id="u")
+    assert len(ids(settle([long, late], []))) == len(ids(settle([late, long], []))) == 2
 
 
 def test_a_wrapper_of_unknown_usage_stands_for_one_of_its_calls_only() -> None:

@@ -20,7 +20,7 @@ from core.settling import settle
 from core.store import settling
 from core.store.session import tenant
 from core.usage import Usage
-from tests.conftest import Project
+from tests.conftest import Project, make_project
 from tests.store.rows import NOON, a_request, a_span, age_marks, settle_now, store, table, trace_id
 
 SECOND = timedelta(seconds=1)
@@ -117,7 +117,7 @@ def test_a_request_committed_while_its_trace_is_settled_stays_provisional(ledger
         assert settling.lock(connection, ledger.project.id, wait=False)
         found = settling.waiting(connection, _later(), _later(), 10)
         assert found is not None
-        stored, spans = settling.load(connection, found.traces, found)
+        stored, spans = settling.load(connection, found.traces)
         late = a_request(trace_id=trace)
         ledger.take([late])
         settled = settle([row.sent for row in stored], spans)
@@ -377,3 +377,68 @@ def _settle_at(ledger: Ledger, now: datetime, quiet: float, longest: float) -> i
 def _mark(ledger: Ledger, trace: str) -> None:
     """As a late span would."""
     ledger.take((), [a_span(trace_id=trace)])
+
+
+# what a review found ---------------------------------------------------------------------------------
+
+
+DAY_NS = 86_400_000_000_000
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["parent first", "child first"])
+def test_a_trace_of_a_week_settles_alike_however_it_comes(ledger: Ledger, order: tuple[int, int]) -> None:
+    root = replace(a_request(user="bob"), aggregate=True, duration_ns=6 * DAY_NS)
+    child = replace(
+        a_request(trace_id=root.trace_id, parent_span_id=root.span_id),
+        started_ns=root.started_ns + 5 * DAY_NS,
+    )
+    for at in order:
+        ledger.take([(root, child)[at]])
+        ledger.settle()
+    (row,) = ledger.counted()
+    assert row["span_id"] == child.span_id and row["user_key"] is not None
+
+
+def test_a_span_sent_again_with_another_start_day_counts_once(ledger: Ledger) -> None:
+    first = a_request()
+    again = replace(first, started_ns=first.started_ns + DAY_NS)
+    ledger.take([first])
+    ledger.settle()
+    ledger.take([again])
+    ledger.settle()
+    assert len(ledger.rows()) == 2
+    assert len(ledger.counted()) == 1
+
+
+def test_a_mock_that_repeats_one_id_does_not_chain_its_traces(ledger: Ledger) -> None:
+    calls = [
+        a_request(NOON + timedelta(milliseconds=20 * at), source=source, response_id="mock")
+        for at in range(40)
+        for source in ("one", "two")
+    ]
+    ledger.take(calls)
+    with tenant(ledger.engine, ledger.project.id) as connection:
+        found = settling.waiting(connection, _later(), _later(), 5)
+        assert found is not None
+        assert settling.with_twins(connection, found) == found.traces
+
+
+def test_what_fails_in_one_project_leaves_the_others_alone(
+    ledger: Ledger, owner: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from collector import settle as room
+
+    other = Ledger(ledger.engine, make_project(owner), ledger.book)
+    ledger.take([a_request()])
+    other.take([a_request()])
+    whole = room.settle_project
+
+    def broken(engine: Engine, project_id: int, *rest: Any, **options: Any) -> int:
+        if project_id == ledger.project.id:
+            raise RuntimeError("planted")
+        return whole(engine, project_id, *rest, **options)
+
+    monkeypatch.setattr(room, "settle_project", broken)
+    settle_all(ledger.engine, ledger.book, _later(), SECOND, SECOND)
+    assert [row["state"] for row in other.rows()] == ["settled"]
+    assert [row["state"] for row in ledger.rows()] == ["provisional"]
