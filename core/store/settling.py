@@ -88,31 +88,53 @@ def with_twins(connection: Connection, found: Waiting) -> frozenset[str]:
     traces, fresh = found.traces, found.traces
     while fresh:
         wanted = {"traces": sorted(fresh), **found.days()}
-        rows = [*connection.execute(_TWINS, wanted), *connection.execute(_FAILED_TWINS, wanted)]
-        fresh = frozenset(row.trace_id for row in rows) - traces
+        refused = {row.trace_id for row in connection.execute(_FAILED_TWINS, wanted)}
+        fresh = frozenset(_same_ids(connection, wanted) | refused) - traces
         traces |= fresh
     return traces
 
 
-# The start is bounded on both sides so that an index range answers. One instrumentation of one service reports a
-# call in one trace only. An id that more than a few spans carry within the hour is a mock's and tells nothing:
-# its traces would chain into one, and settling would never end.
-_TWINS = text("""
-    SELECT DISTINCT twin.trace_id FROM request own
-    JOIN request twin ON twin.project_id = own.project_id AND twin.response_id = own.response_id
-        AND twin.started_at BETWEEN own.started_at - interval '1 hour'
-            AND own.started_at + least(own.duration_us * interval '1 microsecond', interval '1 hour')
-        AND twin.started_at + twin.duration_us * interval '1 microsecond' >= own.started_at
-        AND twin.day BETWEEN :first AND :last
-        AND (own.source = '' OR twin.source <> own.source OR twin.service IS DISTINCT FROM own.service)
-    WHERE own.trace_id = ANY(:traces) AND own.day BETWEEN :first AND :last AND own.response_id IS NOT NULL
-        AND 16 >= (SELECT count(*) FROM (
-            SELECT FROM request same
-            WHERE same.project_id = own.project_id AND same.response_id = own.response_id
-                AND same.day BETWEEN :first AND :last
-                AND same.started_at BETWEEN own.started_at - interval '1 hour' AND own.started_at + interval '1 hour'
-            LIMIT 17
-        ) AS carriers)
+# An id that more spans carry within two hours is a mock's and tells nothing: its traces would chain into one,
+# and settling would never end.
+_MOST_CARRIERS = 16
+
+
+def _same_ids(connection: Connection, wanted: Mapping[str, Any]) -> set[str]:
+    """The traces with a span that carries a response id of the wanted ones at about the same time."""
+    ids = connection.execute(_RESPONSE_IDS, wanted).all()
+    rows = connection.execute(
+        _CARRIERS,
+        {
+            "ids": [row.response_id for row in ids],
+            "firsts": [row.earliest for row in ids],
+            "lasts": [row.latest for row in ids],
+            "most": _MOST_CARRIERS + 1,
+            "first": wanted["first"],
+            "last": wanted["last"],
+        },
+    )
+    carriers: dict[str, list[str]] = {}
+    for row in rows:
+        carriers.setdefault(row.response_id, []).append(row.trace_id)
+    return {trace for found in carriers.values() if len(found) <= _MOST_CARRIERS for trace in found}
+
+
+_RESPONSE_IDS = text("""
+    SELECT response_id, min(started_at) AS earliest, max(started_at) AS latest FROM request
+    WHERE trace_id = ANY(:traces) AND day BETWEEN :first AND :last AND response_id IS NOT NULL
+    GROUP BY response_id
+""")
+# One bounded look into the index for each id, whatever the planner believes of their number.
+_CARRIERS = text("""
+    SELECT wanted.response_id, carrier.trace_id
+    FROM unnest(CAST(:ids AS text[]), CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]))
+        AS wanted (response_id, earliest, latest)
+    CROSS JOIN LATERAL (
+        SELECT r.trace_id FROM request r
+        WHERE r.response_id = wanted.response_id AND r.day BETWEEN :first AND :last
+            AND r.started_at BETWEEN wanted.earliest - interval '1 hour' AND wanted.latest + interval '1 hour'
+        LIMIT :most
+    ) AS carrier
 """)
 
 

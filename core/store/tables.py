@@ -198,7 +198,7 @@ request = Table(
     Column("duplicate_of", Text),
     Column("received_at", INSTANT, nullable=False, server_default=NOW),
     Column("xid", Xid8, nullable=False, server_default=XID),
-    UniqueConstraint("project_id", "trace_id", "span_id", "day"),
+    UniqueConstraint("trace_id", "span_id", "project_id", "day"),
     Index(None, "project_id", "started_at"),
     Index(
         "request_project_id_response_id_started_at_idx",
@@ -236,7 +236,7 @@ context_span = Table(
     *_context_columns(),
     Column("received_at", INSTANT, nullable=False, server_default=NOW),
     Column("xid", Xid8, nullable=False, server_default=XID),
-    UniqueConstraint("project_id", "trace_id", "span_id", "day"),
+    UniqueConstraint("trace_id", "span_id", "project_id", "day"),
     postgresql_partition_by="RANGE (day)",
 )
 
@@ -249,7 +249,7 @@ content = Table(
     Column("trace_id", Text, nullable=False),
     Column("span_id", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    UniqueConstraint("project_id", "trace_id", "span_id", "day"),
+    UniqueConstraint("trace_id", "span_id", "project_id", "day"),
     postgresql_partition_by="RANGE (day)",
 )
 

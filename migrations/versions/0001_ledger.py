@@ -135,7 +135,7 @@ CREATE TABLE request (
     -- Unknown is never zero: a cost stands exactly where a price does.
     CHECK ((cost_pico IS NULL) = (pricing_status = 'unpriced')),
     CHECK (pricing_status <> 'unpriced' OR pricing_reason IS NOT NULL),
-    UNIQUE (project_id, trace_id, span_id, day)
+    UNIQUE (trace_id, span_id, project_id, day)
 ) PARTITION BY RANGE (day);
 CREATE INDEX request_project_id_started_at_idx ON request (project_id, started_at);
 CREATE INDEX request_project_id_response_id_started_at_idx ON request (project_id, response_id, started_at)
@@ -175,7 +175,7 @@ CREATE TABLE context_span (
     tags jsonb,
     received_at timestamptz NOT NULL DEFAULT now(),
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    UNIQUE (project_id, trace_id, span_id, day)
+    UNIQUE (trace_id, span_id, project_id, day)
 ) PARTITION BY RANGE (day);
 
 CREATE TABLE content (
@@ -184,7 +184,7 @@ CREATE TABLE content (
     trace_id text NOT NULL,
     span_id text NOT NULL,
     body bytea NOT NULL,
-    UNIQUE (project_id, trace_id, span_id, day)
+    UNIQUE (trace_id, span_id, project_id, day)
 ) PARTITION BY RANGE (day);
 
 CREATE TABLE unsettled (
