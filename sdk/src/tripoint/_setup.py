@@ -12,7 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from tripoint._context import ContextSpanProcessor
+from tripoint._words import ContextSpanProcessor
 
 log = logging.getLogger("tripoint")
 

@@ -1,0 +1,296 @@
+"""Words about requests: kept in OpenTelemetry's context, carried as Baggage, stamped on every span at its start."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
+from contextvars import Token
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, cast
+
+from opentelemetry import baggage
+from opentelemetry.context import Context, attach, create_key, detach, get_current
+from opentelemetry.sdk.trace import Span, SpanProcessor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+W = TypeVar("W", bound="Words")
+Word = str | int | float
+Travel = Literal["all", "none"] | Collection[str]
+
+TAG = "tripoint.tag."
+LONGEST = 512
+# What the application says → the attribute. Ours, except where the field has a name of its own.
+CONTEXT = {
+    "feature": "tripoint.feature",
+    "user": "user.id",
+    "session": "session.id",
+    "tenant": "tripoint.tenant",
+    "plan": "tripoint.plan",
+    "tier": "tripoint.tier",
+}
+ROUTE = {
+    "tier": "tripoint.tier",
+    "router": "tripoint.route.router",
+    "version": "tripoint.route.version",
+    "score": "tripoint.route.score",
+    "reason": "tripoint.route.reason",
+    "cascade": "tripoint.cascade.id",
+    "step": "tripoint.cascade.step",
+    "escalated_from": "tripoint.cascade.escalated_from",
+    "fallback_from": "tripoint.cascade.fallback_from",
+    "attempt": "tripoint.attempt",
+}
+_OURS = frozenset([*CONTEXT.values(), *ROUTE.values()])
+_NOTHING: Mapping[str, Word] = {}
+
+
+class _Said(NamedTuple):
+    """What was said here, and the Baggage of that moment: another Baggage means that more was said since."""
+
+    words: Mapping[str, Word]
+    carried: Mapping[str, object]
+
+
+_SAID = create_key("tripoint-said")
+# A Context is a dict of what each concern keeps. Writing Baggage once, not word by word, saves a copy of
+# everything for each word.
+_BAGGAGE = next(iter(baggage.set_baggage("any", "thing", Context())))
+
+
+def _travels_all(name: str) -> bool:
+    return True
+
+
+_travels: Callable[[str], bool] = _travels_all
+
+
+def let_travel(travel: Travel) -> None:
+    """Say which words later contexts put into Baggage; raises ValueError for a word that does not exist."""
+    global _travels
+    names = traveller(travel)
+    _travels = names
+
+
+def traveller(travel: Travel) -> Callable[[str], bool]:
+    """Whether the attribute of a name goes out with Baggage."""
+    if isinstance(travel, str):
+        if travel == "all":
+            return _travels_all
+        travel = [] if travel == "none" else [word.strip() for word in travel.split(",") if word.strip()]
+    known = {*CONTEXT, "route", "tags"}
+    if strange := sorted(set(travel) - known):
+        raise ValueError(f"travel= knows {', '.join(sorted(known))}, all and none; not {', '.join(strange)}")
+    names = {CONTEXT[word] for word in travel if word in CONTEXT}
+    if "route" in travel:
+        names |= set(ROUTE.values())
+    tags = "tags" in travel
+    return lambda name: name in names or (tags and name.startswith(TAG))
+
+
+def words_in(where: Context | None = None) -> Mapping[str, Word]:
+    """Attribute name → value of all that was said around here, in this process or before it."""
+    if where is None:
+        where = get_current()
+    said = cast("_Said | None", where.get(_SAID))
+    carried = cast("Mapping[str, object] | None", where.get(_BAGGAGE))
+    if said is not None and said.carried is carried:
+        return said.words
+    known = said.words if said is not None else _NOTHING
+    return {**known, **_ours(carried)} if carried else known
+
+
+def _ours(carried: Mapping[str, object]) -> dict[str, Word]:
+    return {
+        name: value[:LONGEST]
+        for name, value in carried.items()
+        if isinstance(value, str) and (name in _OURS or name.startswith(TAG))
+    }
+
+
+def told_to(where: Context, travels: Callable[[str], bool]) -> Context:
+    """The same context with those of its words in Baggage that may travel, and no others of ours."""
+    foreign = {
+        name: value
+        for name, value in baggage.get_all(where).items()
+        if name not in _OURS and not name.startswith(TAG)
+    }
+    words = words_in(where)
+    carried = {**foreign, **{name: str(value) for name, value in words.items() if travels(name)}}
+    return Context({**where, _SAID: _Said(words, carried), _BAGGAGE: carried})
+
+
+def let_go(token: Token[Context]) -> None:
+    """Undo an attach. A generator that is thrown away ends in a context of its own, where there is nothing to
+    undo: OpenTelemetry would log an error then."""
+    try:
+        token.var.reset(token)
+    except (ValueError, RuntimeError):
+        pass
+    except AttributeError:  # a runtime context that is not made of context variables
+        detach(token)
+
+
+def cleaned(value: object) -> Word | None:
+    """A value as it is stamped: numbers stay numbers, the rest is text of at most 512 characters."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return value
+    try:
+        return str(value)[:LONGEST]
+    except Exception:  # a value that cannot even be written says nothing
+        return None
+
+
+class Words:
+    """The base of `context` and `route`: a block, an async block, and a decorator of every kind of function."""
+
+    def __init__(self, words: Mapping[str, object]) -> None:
+        self._words = {name: value for name, given in words.items() if (value := cleaned(given)) is not None}
+        self._texts: Mapping[str, object] = {name: str(value) for name, value in self._words.items()}
+        self._tokens: list[Token[Context]] = []
+
+    def around(self, here: Context) -> Context:
+        """The given context with these words added, which win over those that are there."""
+        carried: dict[str, object] = {**cast("dict[str, object]", here.get(_BAGGAGE) or {}), **self._texts}
+        if _travels is not _travels_all:
+            for name in self._texts:
+                if not _travels(name):
+                    del carried[name]
+        said = _Said({**words_in(here), **self._words}, carried)
+        return Context({**here, _SAID: said, _BAGGAGE: carried})
+
+    def __enter__(self: W) -> W:
+        self._tokens.append(attach(self.around(get_current())))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        let_go(self._tokens.pop())
+
+    async def __aenter__(self: W) -> W:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a plain or async function or generator: its words hold while it runs, for each call apart,
+        and never between two items of a generator in the code that asks for them."""
+        return inside(function, lambda: self.around(get_current()))
+
+
+def inside(function: Callable[P, R], place: Callable[[], Context]) -> Callable[P, R]:
+    """The same kind of function, run in the context that `place` makes for each call of it."""
+    wrapped: Any
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with _Place(place()):
+                return await function(*args, **kwargs)
+
+    elif inspect.isasyncgenfunction(function):
+        wrapped = functools.wraps(function)(_async_generator(function, place))
+    elif inspect.isgeneratorfunction(function):
+        wrapped = functools.wraps(function)(_generator(function, place))
+    else:
+
+        @functools.wraps(function)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with _Place(place()):
+                return function(*args, **kwargs)
+
+    return cast("Callable[P, R]", wrapped)
+
+
+class _Place:
+    """The context inside a function: entered for each step, left as the step left it, found so at the next."""
+
+    __slots__ = ("_inside", "_token")
+
+    def __init__(self, inside: Context) -> None:
+        self._inside = inside
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> None:
+        self._token = attach(self._inside)
+
+    def __exit__(self, *failure: object) -> None:
+        self._inside = get_current()
+        if self._token is not None:
+            let_go(self._token)
+            self._token = None
+
+
+def _generator(
+    function: Callable[..., Generator[Any, Any, Any]], place: Callable[[], Context]
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """What `yield from` does (PEP 380), with a door to go through at each step."""
+
+    def generated(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        door = _Place(place())
+        items = function(*args, **kwargs)
+        sent: Any = None
+        thrown: BaseException | None = None
+        while True:
+            with door:
+                try:
+                    item = items.send(sent) if thrown is None else items.throw(thrown)
+                except StopIteration as end:
+                    return end.value
+            sent = thrown = None
+            try:
+                sent = yield item
+            except GeneratorExit:
+                with door:
+                    items.close()
+                raise
+            except BaseException as error:
+                thrown = error
+
+    return generated
+
+
+def _async_generator(
+    function: Callable[..., AsyncGenerator[Any, Any]], place: Callable[[], Context]
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    async def generated(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        door = _Place(place())
+        items = function(*args, **kwargs)
+        sent: Any = None
+        thrown: BaseException | None = None
+        while True:
+            with door:
+                try:
+                    item = await (items.asend(sent) if thrown is None else items.athrow(thrown))
+                except StopAsyncIteration:
+                    return
+            sent = thrown = None
+            try:
+                sent = yield item
+            except GeneratorExit:
+                with door:
+                    await items.aclose()
+                raise
+            except BaseException as error:
+                thrown = error
+
+    return generated
+
+
+class ContextSpanProcessor(SpanProcessor):
+    """Stamps what `context` and `route` said on every span at its start; Baggage of other makers stays where it
+    is. `init` adds one; add it yourself where the spans go through another exporter."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        words = words_in(parent_context)
+        if words:
+            span.set_attributes(words)
