@@ -1,9 +1,26 @@
 """For whom and why each language model request is made, on top of OpenTelemetry."""
 
+from tripoint._call import Call, llm_call
 from tripoint._context import context
+from tripoint._propagate import ASGIMiddleware, WSGIMiddleware, carry, extract, inject
 from tripoint._route import route
-from tripoint._setup import init
+from tripoint._setup import flush, init, shutdown
+from tripoint._version import __version__
 from tripoint._words import ContextSpanProcessor
 
-__version__ = "0.1.0"
-__all__ = ["ContextSpanProcessor", "__version__", "context", "init", "route"]
+__all__ = [
+    "ASGIMiddleware",
+    "Call",
+    "ContextSpanProcessor",
+    "WSGIMiddleware",
+    "__version__",
+    "carry",
+    "context",
+    "extract",
+    "flush",
+    "init",
+    "inject",
+    "llm_call",
+    "route",
+    "shutdown",
+]

@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Collection, Generator, Map
 from contextvars import Token
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, cast
+from weakref import WeakSet
 
-from opentelemetry import baggage
+from opentelemetry import baggage, trace
 from opentelemetry.context import Context, attach, create_key, detach, get_current
-from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanKind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -286,6 +288,24 @@ def _async_generator(
     return generated
 
 
+_inside_call: WeakSet[object] = WeakSet()
+_MODEL_KINDS = frozenset({"LLM", "EMBEDDING", "RERANKER"})
+_MODEL_MARKS = ("gen_ai.request.model", "llm.request.type", "llm.model_name", "llm.invocation_parameters")
+
+
+def calls_model(span: object) -> bool:
+    """Whether this is the span of a call to a model, or of the HTTP request that it consists of."""
+    if not isinstance(span, ReadableSpan):
+        return False
+    said = span.attributes or _NOTHING
+    if said.get("openinference.span.kind") in _MODEL_KINDS:
+        return True
+    # A model's name stands on agents' spans too, whose calls to other services are no model's.
+    if span.kind is SpanKind.CLIENT and any(mark in said for mark in _MODEL_MARKS):
+        return said.get("gen_ai.operation.name") not in ("invoke_agent", "create_agent", "execute_tool")
+    return span in _inside_call
+
+
 class ContextSpanProcessor(SpanProcessor):
     """Stamps what `context` and `route` said on every span at its start; Baggage of other makers stays where it
     is. `init` adds one; add it yourself where the spans go through another exporter."""
@@ -294,3 +314,17 @@ class ContextSpanProcessor(SpanProcessor):
         words = words_in(parent_context)
         if words:
             span.set_attributes(words)
+        if span.kind is SpanKind.CLIENT and calls_model(trace.get_current_span(parent_context)):
+            # the HTTP client's span inside a model's call
+            _inside_call.add(span)
+
+
+def untold(where: Context) -> Context:
+    """The same context, where none of our words goes out as Baggage; spans inside are stamped all the same."""
+    carried = cast("Mapping[str, object]", where.get(_BAGGAGE) or _NOTHING)
+    if not carried:
+        return where
+    foreign = {name: v for name, v in carried.items() if name not in _OURS and not name.startswith(TAG)}
+    if len(foreign) == len(carried):
+        return where
+    return Context({**where, _SAID: _Said(words_in(where), foreign), _BAGGAGE: foreign})
