@@ -38,7 +38,7 @@ _WHOLE = _names(
     ai.toolCall.args ai.toolCall.result ai.value ai.values ai.embedding ai.embeddings ai.schema
     ai.stream.chunk langfuse.observation.input langfuse.observation.output langfuse.trace.input
     langfuse.trace.output mlflow.spanInputs mlflow.spanOutputs mlflow.chat.messages mlflow.chat.tools
-    request_data response_data events all_messages_events pydantic_ai.all_messages final_result
+    logfire.msg request_data response_data events all_messages_events pydantic_ai.all_messages final_result
     tool_arguments tool_response model_request_parameters messages prompt completion response user_prompt
     system_prompt new_context tool_input tool_output hidden_params
     """
@@ -62,12 +62,10 @@ _PREFIXES = (
     "traceloop.prompt.",
     "ai.prompt.",
     "ai.settings.prompt",
-    "input.",
-    "output.",
     "gen_ai.tool.call.",
 )
-# Numbered prompts and answers hold facts beside the words; so do `input.` and `output.`.
-_FACTS = re.compile(r"(\.|^)(role|finish_reason|type|index|mime_type|score|id|name)$")
+# Where numbered answers and events hold what their reader needs to know beside the words.
+_FACTS = re.compile(r"(\.|^)finish_reason$")
 _CONTENT_EVENTS = _names(
     """
     gen_ai.content.prompt gen_ai.content.completion gen_ai.system.message gen_ai.user.message
@@ -75,7 +73,9 @@ _CONTENT_EVENTS = _names(
     gen_ai.content.completion.chunk llm.content.completion.chunk
     """
 )
-_ERROR_TEXTS = frozenset({"exception.message", "exception.stacktrace", "error.message"})
+_ERROR_TEXTS = frozenset(
+    {"exception.message", "exception.stacktrace", "error.message", "langfuse.observation.status_message"}
+)
 _ERROR_CODE = re.compile(r"Error code: \d{3}\b")
 _LLM_NAMES = ("gen_ai.", "llm.", "ai.", "langfuse.", "mlflow.", "traceloop.", "openinference.")
 _LONGEST_FACT = 1024
@@ -196,7 +196,7 @@ def _treated(attributes: Mapping[str, Any], treat: _Treat) -> dict[str, Any]:
     left: dict[str, Any] = {}
     found: dict[str, str] = {}
     for name, value in attributes.items():
-        if is_content(name) and not isinstance(value, (bool, int, float)):
+        if is_content(name) and not (name in _WHOLE and isinstance(value, (bool, int, float))):
             if name in _HIDDEN:
                 found.update(_facts_in(name, value))
             value = _plain_parameters(value) if name in _PARAMETERS else treat(name, value)

@@ -60,6 +60,7 @@ class Spool(SpanProcessor):
         self._held_bytes = 0
         self._running = False
         self._packing = self._sending = False
+        self._flying = 0
         self._starting = threading.Lock()
         self._pack_lock = threading.Lock()
         self._changed = threading.Condition()
@@ -189,7 +190,7 @@ class Spool(SpanProcessor):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._held or self._closed)
-                if self._closed and not self._held:
+                if self._closed:
                     return
             pause = self._send_oldest()
             if pause:
@@ -203,7 +204,7 @@ class Spool(SpanProcessor):
                 return 0.0
             parcel = self._held.popleft()
             self._held_bytes -= len(parcel.body)
-            self._sending = True
+            self._sending, self._flying = True, parcel.spans
         try:
             began = time.monotonic()
             answer = self._wire.post(parcel.body, self._wire.packs)
@@ -222,11 +223,11 @@ class Spool(SpanProcessor):
             return self._pause_s
         finally:
             with self._changed:
-                self._sending = False
+                self._sending, self._flying = False, 0
                 self._changed.notify_all()
 
     def _settle(self, parcel: Parcel, answer: Answer) -> float:
-        self._nobody_there = answer.nobody_there
+        self._nobody_there, self._flying = answer.nobody_there, 0
         if answer.verdict == "again":
             self._complain(answer)
             self._failures += 1
@@ -294,7 +295,9 @@ class Spool(SpanProcessor):
         self._hurry.set()
 
         def done() -> bool:
-            return self._is_empty() or (give_up and self._nobody_there and not self._packing)
+            return self._is_empty() or (
+                give_up and self._nobody_there and not (self._packing or self._sending)
+            )
 
         with self._changed:
             self._changed.wait_for(done, max(0.0, deadline - time.monotonic()))
@@ -319,7 +322,7 @@ class Spool(SpanProcessor):
     def left(self) -> int:
         """How many spans are neither sent nor given up."""
         with self._changed:
-            return len(self._waiting) + sum(parcel.spans for parcel in self._held)
+            return len(self._waiting) + self._flying + sum(parcel.spans for parcel in self._held)
 
     def lost(self) -> int:
         """How many spans were given up since the process began."""
