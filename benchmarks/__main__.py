@@ -1,9 +1,18 @@
-"""All benchmarks with small defaults: `make bench`."""
+"""All benchmarks with small defaults: `make bench`. One of them with flags: `python -m benchmarks sdk --rounds 9`."""
 
 from __future__ import annotations
 
-from benchmarks import ingest, queries
+import sys
 
-ingest.main()
-print()
-queries.main()
+from benchmarks import ingest, queries, sdk
+
+PARTS = {"ingest": ingest.main, "queries": queries.main, "sdk": sdk.main}
+
+if sys.argv[1:]:
+    if sys.argv[1] not in PARTS:
+        sys.exit(f"There is no benchmark {sys.argv[1]!r}; there are {', '.join(PARTS)}.")
+    PARTS[sys.argv[1]](sys.argv[2:])
+else:
+    for part in PARTS.values():
+        part()
+        print()

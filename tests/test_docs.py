@@ -76,7 +76,9 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 def test_every_setting_that_a_document_names_exists() -> None:
     known = {f"TRIPOINT_{name.upper()}" for name in Settings.model_fields}
     # The SDK's, the tests' and the process's own.
-    known |= {"TRIPOINT_ENDPOINT", "TRIPOINT_KEY", "TRIPOINT_TEST_DATABASE_URL"}
+    known |= {
+        f"TRIPOINT_{name}" for name in ("ENDPOINT", "KEY", "CONTENT", "TRAVEL", "DEBUG", "TEST_DATABASE_URL")
+    }
     named = {name for document in DOCUMENTS for name in re.findall(r"TRIPOINT_[A-Z_]+", document.read_text())}
     assert named <= known
 
@@ -97,3 +99,27 @@ def test_every_function_on_the_path_of_a_request_exists() -> None:
     )
     functions = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)\(\)`", path)}
     assert {name for name in functions if not re.search(rf"(def|class) {name}\b", source)} == set()
+
+
+@pytest.mark.parametrize(
+    "document", [ROOT / "sdk" / "README.md", ROOT / "docs" / "sdk.md"], ids=lambda path: path.name
+)
+def test_the_sdks_examples_run_one_after_the_other(document: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", document.read_text(), re.M | re.S)
+    assert len(blocks) > 1
+    prelude = """
+import tripoint
+def ask(question):
+    with tripoint.llm_call("m", provider="p", input=question):
+        return "short"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([prelude, *blocks])],
+        env={"PYTHONPATH": str(ROOT / "sdk" / "src"), "TRIPOINT_KEY": "tp_key"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr and "ignored" not in done.stderr

@@ -115,7 +115,7 @@ FIELDS: Mapping[str, tuple[str, values.Reader]] = {
     **_each(values.word, "operation", "service_tier", "service_tier_asked", "cache"),
     **_each(values.small, "cascade_step", "attempt", "retries"),
     **_each(values.number, "route_score", "cache_similarity"),
-    **_each(values.flag, "streaming", "batch"),
+    **_each(values.flag, "streaming", "batch", "aborted"),
     "ttft_s": ("ttft_ns", values.seconds),
     "ttft_ms": ("ttft_ns", values.milliseconds),
     "http_status": ("http_status", values.http_status),

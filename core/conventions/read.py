@@ -62,7 +62,8 @@ def _request(span: Span, facts: Facts, role: Role) -> RequestRecord:
     streaming, ttft_ns = _stream(span, values, scope)
     status, error_type, http_status = _outcome(span, values)
     finish_reason = values.get("finish_reason")
-    if status == "ok" and streaming and _broken_off(finish_reason, usage, scope):
+    broken_off = streaming and _broken_off(finish_reason, usage, scope)
+    if status == "ok" and (broken_off or values.get("aborted")):
         status = "aborted"
     model = values.get("request_model") or values.get("response_model")
     service_tier = values.get("service_tier") or values.get("service_tier_asked")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.conventions.family import Family
+from core.conventions.family import Family, Scope
 
 TRIPOINT = Family(
     name="tripoint",
@@ -25,6 +25,9 @@ TRIPOINT = Family(
         "cache": ("tripoint.cache.kind",),
         "cache_similarity": ("tripoint.cache.similarity",),
         "batch": ("tripoint.batch",),
+        "aborted": ("tripoint.aborted",),
     },
     tag_prefixes=("tripoint.tag.",),
+    # `llm_call` asks for the whole input, and marks every stream
+    scopes={"tripoint": Scope("inclusive", marks_streams_beside="gen_ai.request.model")},
 )

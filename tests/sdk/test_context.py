@@ -211,3 +211,20 @@ def test_what_cannot_be_written_says_nothing_and_the_rest_is_cut(
         "tripoint.tag.number": 3,
         "tripoint.tag.flag": "true",
     }
+
+
+def test_tasks_may_share_one_object(tracer: Tracer, memory: InMemorySpanExporter) -> None:
+    shared = tripoint.context(feature="chat")
+
+    async def call(first: asyncio.Event, second: asyncio.Event, name: str) -> None:
+        async with shared:
+            first.set()
+            await second.wait()
+        tracer.start_span(name).end()
+
+    async def together() -> None:
+        one, two = asyncio.Event(), asyncio.Event()
+        await asyncio.gather(call(one, two, "one"), call(two, one, "two"))
+
+    asyncio.run(together())
+    assert said(memory) == {"one": {}, "two": {}}

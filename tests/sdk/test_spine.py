@@ -69,3 +69,85 @@ def test_a_foreign_provider_or_a_missing_key_never_raises() -> None:
     )
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert "there is no key" in done.stderr
+
+
+SENDER = """
+import sys
+import httpx
+import tripoint
+
+tripoint.init(endpoint=sys.argv[1], key=sys.argv[2], service="shop")
+with tripoint.context(feature="checkout", user="u-2", tier="premium"):
+    httpx.get(sys.argv[3], headers=tripoint.inject({}), trust_env=False).raise_for_status()
+"""
+RECEIVER = """
+import sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+import tripoint
+
+tripoint.init(endpoint=sys.argv[1], key=sys.argv[2], service="answers", content="none")
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        with tripoint.extract(self.headers.items()):
+            with tripoint.llm_call("gpt-4o-mini", provider="openai", input="a secret", stream=True) as call:
+                for part in call.stream(["", "a", "b"]):
+                    pass
+                call.usage(input_tokens=1000, cache_read_tokens=400, output_tokens=100)
+                call.response(id="r-1", finish_reason="stop")
+            with tripoint.llm_call("gpt-4o-mini", provider="openai") as call:
+                for part in call.stream(["a", "b"]):
+                    break
+        self.send_response(200)
+        self.end_headers()
+
+server = HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.handle_request()
+"""
+
+
+def test_words_reach_a_second_process_and_its_calls_arrive_right(server: Server, project: Project) -> None:
+    source = Path(__file__).resolve().parents[2] / "sdk" / "src"
+    environment = {"PYTHONPATH": str(source), "PATH": "/usr/bin:/bin"}
+    receiver = subprocess.Popen(
+        [sys.executable, "-c", RECEIVER, server.url, project.ingest],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert receiver.stdout is not None
+    address = f"http://127.0.0.1:{receiver.stdout.readline().strip()}"
+    sent = subprocess.run(
+        [sys.executable, "-c", SENDER, server.url, project.ingest, address],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert receiver.communicate(timeout=60)[1].count("tripoint") == 0
+    with server.client() as client:
+        items = client.get("/api/v1/requests", headers=project.reading()).json()["items"]
+    whole, left = sorted(items, key=lambda item: item["status"] == "aborted")
+    for item in (whole, left):
+        said = {name: item[name] for name in ("feature", "user", "tier", "service", "streaming", "source")}
+        assert said == {
+            "feature": "checkout",
+            "user": "u-2",
+            "tier": "premium",
+            "service": "answers",
+            "streaming": True,
+            "source": "tripoint",
+        }
+        assert 0 <= item["ttft_ms"] <= item["duration_ms"]
+    assert (whole["status"], left["status"]) == ("ok", "aborted")
+    usage = whole["usage"]
+    assert (usage["input_tokens"], usage["uncached_input_tokens"], usage["cache_read_tokens"]) == (
+        1000,
+        600,
+        400,
+    )
+    assert left["usage"]["input_tokens"] is None

@@ -61,7 +61,7 @@ class Spool(SpanProcessor):
         self._running = False
         self._packing = self._sending = False
         self._flying = 0
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._pack_lock = threading.Lock()
         self._changed = threading.Condition()
         self._wake, self._hurry = threading.Event(), threading.Event()
@@ -109,16 +109,16 @@ class Spool(SpanProcessor):
         with self._starting:
             if self._running:
                 return
+            self._running = True
             try:
                 for name, work in (("pack", self._pack_on), ("send", self._send_on)):
                     threading.Thread(target=work, name=f"tripoint-{name}", daemon=True).start()
             except RuntimeError:  # the interpreter is ending: the last flush does the work itself
-                return
-            self._running = True
+                self._running = False
 
     def _reborn(self) -> None:
         """In a forked child."""
-        self._wire.forget()
+        self._wire.abandon()
         self._reset()
         # A child of multiprocessing leaves without the exit handlers; it has its own.
         for name in ("multiprocessing.util", "billiard.util"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import time
@@ -16,6 +17,8 @@ _LARGEST_ANSWER = 65_536
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 # The specification's four, and two that proxies give while what is behind them restarts.
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+
+_abandoned: list[http.client.HTTPConnection] = []
 
 Verdict = Literal["taken", "again", "refused"]
 
@@ -81,6 +84,16 @@ class Wire:
             self._open.close()
             self._open = None
 
+    def abandon(self) -> None:
+        """In a forked child: leave the connection to the parent. Closing it in the usual way could wait for a
+        lock that a thread of the parent holds, and no thread here will ever release."""
+        left, self._open = self._open, None
+        if left is not None:
+            _abandoned.append(left)
+            if left.sock is not None:
+                with contextlib.suppress(OSError):
+                    os.close(left.sock.detach())
+
     def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
         if self._open is None:
             self._open, self._target = _connect(self._where, self._path, self._answer_s)
@@ -110,7 +123,9 @@ class Wire:
         says = _words_of(text, kind)
         if status in _AGAIN:
             sentence = f"{self.url} answers {status}{says}; spans are held and sent later"
-            return Answer("again", str(status), sentence, _seconds(answer.getheader("Retry-After")))
+            return Answer(
+                "again", str(status), sentence, _seconds(answer.getheader("Retry-After"), time.time())
+            )
         return Answer("refused", str(status), f"{self.url} answers {status}{says}. {self._advice(answer)}")
 
     def _advice(self, answer: http.client.HTTPResponse) -> str:
@@ -168,7 +183,7 @@ def _words_of(text: bytes, kind: str) -> str:
     return f" ({said})" if said else ""
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _seconds(retry_after: str | None, now: float) -> float | None:
     """Retry-After in seconds or as a date; None where there is none that makes sense."""
     if not retry_after:
         return None
@@ -176,7 +191,7 @@ def _seconds(retry_after: str | None) -> float | None:
         seconds = float(retry_after)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+            seconds = parsedate_to_datetime(retry_after).timestamp() - now
         except (TypeError, ValueError):
             return None
     return min(max(seconds, 0.0), 300.0) if seconds == seconds else None

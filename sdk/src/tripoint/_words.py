@@ -123,15 +123,16 @@ def told_to(where: Context, travels: Callable[[str], bool]) -> Context:
     return Context({**where, _SAID: _Said(words, carried), _BAGGAGE: carried})
 
 
-def let_go(token: Token[Context]) -> None:
-    """Undo an attach. A generator that is thrown away ends in a context of its own, where there is nothing to
-    undo: OpenTelemetry would log an error then."""
+def let_go(token: Token[Context]) -> bool:
+    """Undo an attach; whether it was made here. A generator that is thrown away ends in a context of its own,
+    where there is nothing to undo: OpenTelemetry would log an error then."""
     try:
         token.var.reset(token)
     except (ValueError, RuntimeError):
-        pass
+        return False
     except AttributeError:  # a runtime context that is not made of context variables
         detach(token)
+    return True
 
 
 def cleaned(value: object) -> Word | None:
@@ -173,7 +174,11 @@ class Words:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        let_go(self._tokens.pop())
+        # Where tasks or threads share one object, each undoes its own.
+        for token in reversed(tuple(self._tokens)):
+            if let_go(token):
+                self._tokens.remove(token)
+                return
 
     async def __aenter__(self: W) -> W:
         return self.__enter__()
