@@ -125,7 +125,9 @@ def _join(provider: TracerProvider, spool: Spool) -> None:
 
 def _counts_all(provider: TracerProvider) -> bool:
     sampler = provider.sampler
-    return sampler is ALWAYS_ON or (isinstance(sampler, ParentBased) and sampler._root is ALWAYS_ON)
+    return sampler is ALWAYS_ON or (
+        isinstance(sampler, ParentBased) and getattr(sampler, "_root", None) is ALWAYS_ON
+    )
 
 
 def _resource(service: str | None, environment: str | None, release: str | None) -> dict[str, str]:
