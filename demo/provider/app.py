@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from demo.provider import anthropic_wire, openai_wire
 from demo.provider.answer import Answer, Asked, Tokens, answer_to
-from demo.provider.behaviour import HEADER, BehaviourError, Behaviour, read_behaviour
+from demo.provider.behaviour import HEADER, Behaviour, BehaviourError, read_behaviour
 from demo.provider.frames import Frame
 
 SIMULATED = {"x-simulated-provider": "tripoint"}
