@@ -2,6 +2,7 @@
 
 from tripoint._call import Call, llm_call
 from tripoint._context import context
+from tripoint._instrument import instrument_anthropic, instrument_openai
 from tripoint._propagate import ASGIMiddleware, WSGIMiddleware, carry, extract, inject
 from tripoint._route import route
 from tripoint._setup import flush, init, shutdown
@@ -20,6 +21,8 @@ __all__ = [
     "flush",
     "init",
     "inject",
+    "instrument_anthropic",
+    "instrument_openai",
     "llm_call",
     "route",
     "shutdown",
