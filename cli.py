@@ -100,29 +100,18 @@ def demo(
         float, typer.Option(help="how much of the workload to send; 1 is all of it", min=0.01, max=20)
     ] = 1.0,
 ) -> None:
-    """Start everything, send two weeks of a made-up company's requests, show who spends what."""
-    from rich.console import Console
+    """Start everything, live through two weeks of a made-up company's requests, show who spends what.
 
+    The company's applications call a simulated provider through the real openai and anthropic clients.
+    Without --exit a slow trickle of requests in real time follows, for four hours at most.
+    """
     import launch
-    from demo.send import Sender
-    from demo.show import attribution, print_table, settle
-    from demo.workload import DAYS, visits
-
-    def load(ready: launch.Ready) -> bool:
-        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        _progress(f"Sending {DAYS} days of simulated requests through OpenTelemetry")
-        sender = Sender(ready["url"], ready["ingest_key"], f"demo/{midnight:%Y-%m-%d}")
-        count = sender.send(visits(midnight, share=share))
-        sender.close()
-        _progress(f"{count:,} requests are acknowledged; settling")
-        settle(ready["url"], ready["admin_key"])
-        print_table(attribution(ready["url"], ready["read_key"]), Console(width=max(Console().width, 120)))
-        print(f"Dashboard, until this command stops: {ready['dashboard']}", flush=True)
-        return not exit_
+    from demo.present import present
 
     settings = load_settings(data=data, host=host, port=port, grpc_port=grpc_port)
-    # A tenant of its own: with a database of yours the simulated requests stay apart from the real ones.
-    sys.exit(launch.up(settings, _progress, load, project="demo"))
+    with present(_progress, share, stay=not exit_) as when_ready:
+        # A tenant of its own: with a database of yours the simulated requests stay apart from the real ones.
+        sys.exit(launch.up(settings, _progress, when_ready, project="demo"))
 
 
 @app.command()

@@ -1,13 +1,16 @@
-"""The demo's last word: who spends what, as a table in the terminal."""
+"""What the demo prints: how far it is, and in the end who spends what."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 import httpx
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from core.errors import Unavailable
@@ -84,3 +87,25 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
         raise Unavailable(f"Tripoint answered {response.status_code}: {response.text[:300]}")
     found: dict[str, Any] = response.json()
     return found
+
+
+@contextmanager
+def progress(total: int, console: Console) -> Iterator[Callable[[int], None]]:
+    """A function to call with how many visits are done: a bar on a terminal, plain lines elsewhere."""
+    if console.is_terminal:
+        with Progress(
+            TextColumn("  Sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+        ) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    told = 0
+
+    def tell(done: int) -> None:
+        nonlocal told
+        tenth = 10 * done // max(1, total)
+        if tenth > told:
+            told = tenth
+            console.print(f"  {done:,} of {total:,} visits")
+
+    yield tell
