@@ -81,7 +81,7 @@ def send(
 @contextmanager
 def live(provider_url: str, endpoint: str, key: str) -> Iterator[None]:
     """A visit every few seconds in real time, until the block ends or some hours are over."""
-    with _application("company", provider_url, endpoint, key, ["--release", RELEASES[-1], "--live"]):
+    with _application("demo-live", provider_url, endpoint, key, ["--release", RELEASES[-1], "--live"]):
         yield
 
 

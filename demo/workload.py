@@ -9,8 +9,8 @@ shares and confidences are assumptions, chosen to look like a normal week.
 
 Two things in it are planted, so that there is something to find, and are not from any trace:
 
-- From the tenth day on, release 2026.11 of the code assistant sends twice the input with every review and caches
-  none of it: `code-review` becomes about twice as dear.
+- From the tenth day on, release 2026.11 of the code assistant sends twice the input with every review: a review
+  becomes about twice as dear.
 - On the twelfth day Claude's premium model takes four times as long to its first token.
 """
 
@@ -113,7 +113,7 @@ FEATURES = (
         CODE,
         "Review this change for mistakes.",
         "The loop reads the file again in every round; move it out.",
-        cached=0.6,
+        cached=0.2,
     ),
     Feature(
         "weekly-summary",
@@ -169,7 +169,7 @@ class Visit:
         slow = 4 if model == _SLOW_MODEL and self.day == SLOW_ON_DAY else 1
         ttft_s = slow * speed.ttft_s * chance.lognormvariate(0, 0.35) + asked * 4e-5
         total_s = ttft_s + answered * speed.per_token_s * chance.lognormvariate(0, 0.2)
-        cached = chance.random() < self.feature.cached and asked > 1024 and model in SPEEDS and not grown
+        cached = chance.random() < self.feature.cached and asked > 1024
         return {
             "id": f"{chance.getrandbits(96):024x}",
             "answer": self._answer(turn, chance),

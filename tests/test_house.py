@@ -42,6 +42,7 @@ def house(tmp_path: Path) -> Path:
     ("file", "line", "contract"),
     [
         ("core/usage.py", "import core.store.session", "Arrows run down only"),
+        ("web/format.py", "import demo.workload", "Arrows run down only"),
         ("api/schema.py", "import web.format", "The service rooms never import each other"),
         ("web/format.py", "import settings", "The roof joins rooms and is imported by nobody"),
         ("core/settling/settle.py", "import socket", "Core outside the store knows nobody"),
