@@ -113,8 +113,10 @@ def test_a_stream_has_the_time_of_its_first_output_not_of_its_prelude(run: Run) 
         item, served = run.one(case), run.served[case]
         assert item["streaming"] is True, case
         assert served.first_output_s is not None
-        # The client hears of it a little later; on a busy machine not so little.
-        assert 1000 * served.first_output_s - 5 <= item["ttft_ms"] <= 1000 * served.first_output_s + 750, case
+        # The client hears of it later, how much later is the machine's affair; but before the end.
+        assert 1000 * served.first_output_s - 5 <= item["ttft_ms"] <= item["duration_ms"], case
+        if case != "left":
+            assert item["ttft_ms"] < item["duration_ms"], case
 
 
 @pytest.mark.slow
