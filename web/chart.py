@@ -7,17 +7,17 @@ so that one specification serves light and dark.
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import vl_convert
 
-from core.question import MONEY, Answer, Row, Value
-from web import format
-from web.interval import interval_end
+from core.question import METRICS, MONEY, Answer, Row, Value
+from web import format, tier
 from web.metric import ADDS_UP, METRIC_NAMES, Number, axis, exact, shown
 
 _BARS = 20
@@ -25,7 +25,14 @@ _SERIES = 8
 OTHERS = "(others)"
 _MEANINGS = {OTHERS: "--c-others", format.NOT_SET: "--c-unset"}
 _STATUSES = {"ok": "--c1", "error": "--bad", "aborted": "--warn"}
-_TIME_FORMATS = {"hour": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "week": "week of %Y-%m-%d", "month": "%Y-%m"}
+_TIME_FORMATS = {
+    "hour": "%Y-%m-%d %H:%M %Z",
+    "day": "%Y-%m-%d",
+    "week": "week of %Y-%m-%d",
+    "month": "%Y-%m",
+}
+_TICKS = 9
+ERROR_SHARE = "error share"
 
 VERSION = version("vl-convert-python")
 
@@ -36,12 +43,33 @@ def bundle() -> bytes:
     return gzip.compress(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode(), 6, mtime=0)
 
 
-def spec(answer: Answer, metric: str) -> dict[str, Any] | None:
-    """Bars for groups; where an interval is set, stacked bars or lines over time. None: nothing to draw."""
+def spec(answer: Answer, metric: str, zone: tzinfo = UTC) -> dict[str, Any] | None:
+    """Bars for groups; where an interval is set, stacked bars or lines over time, its times in `zone`.
+    None: nothing to draw."""
     rows = [row for row in answer.rows if row.metrics.get(metric) is not None]
     if not rows:
         return None
-    return _over_time(answer, rows, metric) if answer.question.interval else _by_group(rows, metric)
+    return _over_time(answer, rows, metric, zone) if answer.question.interval else _by_group(rows, metric)
+
+
+def small(answer: Answer, metric: str, zone: tzinfo) -> dict[str, Any] | None:
+    """The same for a card: lower, and without the legend, title and axis title that stand beside it.
+    `ERROR_SHARE` is drawn from requests and errors."""
+    if metric == ERROR_SHARE:
+        drawn = _share_of_errors(answer, zone) if answer.rows else None
+    else:
+        drawn = spec(answer, metric, zone)
+    if drawn is None:
+        return None
+    encoding = drawn["encoding"]
+    encoding["y"]["title"] = None
+    encoding["y"]["axis"]["tickCount"] = 4
+    if metric not in (ERROR_SHARE, *MONEY):
+        unit = axis(metric, (row.metrics[metric] for row in answer.rows))[1]
+        encoding["y"]["axis"]["labelExpr"] = f"datum.label + ' {unit}'"
+    if "color" in encoding:
+        encoding["color"]["legend"] = None
+    return drawn | {"height": 190}
 
 
 def note(answer: Answer, metric: str) -> str:
@@ -81,7 +109,7 @@ def _by_group(rows: Sequence[Row], metric: str) -> dict[str, Any]:
     names = _labels(row.group for row in rows)
     by, unit = axis(metric, [row.metrics[metric] for row in rows])
     values = [_datum(metric, row.metrics[metric], by) | {"group": names[row.group]} for row in rows]
-    colours = ["--bad" if metric == "errors" else "--c1"]
+    colours = [axis_colour(metric)]
     return _frame(values, 28 * len(values) + 48, colours) | {
         "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": {"band": 0.72}},
         "encoding": {
@@ -92,9 +120,18 @@ def _by_group(rows: Sequence[Row], metric: str) -> dict[str, Any]:
     }
 
 
-def _over_time(answer: Answer, rows: Sequence[Row], metric: str) -> dict[str, Any]:
+def axis_colour(metric: str) -> str:
+    """The colour of the axis that a metric belongs to: cost, latency, or neither."""
+    if metric == "errors":
+        return "--bad"
+    return "--cost" if metric in MONEY else "--latency" if METRICS[metric] == "ms" else "--volume"
+
+
+def _over_time(answer: Answer, rows: Sequence[Row], metric: str, zone: tzinfo) -> dict[str, Any]:
     names = _labels(row.group for row in rows)
     leading = _leading(rows, metric)
+    if answer.question.group_by == ("tier",):
+        leading = [(name,) for name in tier.ordered(group[0] for group in leading)]
     series = [names[group] for group in leading]
     sums: dict[tuple[datetime, str], int | float] = {}
     for row in rows:
@@ -103,18 +140,97 @@ def _over_time(answer: Answer, rows: Sequence[Row], metric: str) -> dict[str, An
             sums[row.start, name] = sums.get((row.start, name), 0) + (row.metrics[metric] or 0)
     if len(names) > len(leading) and metric in ADDS_UP:
         series.append(OTHERS)
-    interval = answer.question.interval or "day"
     by, unit = axis(metric, sums.values())
     values = [
-        _datum(metric, value, by)
-        | {"group": name, "rank": series.index(name), "when": start.strftime(_TIME_FORMATS[interval])}
-        | {"start": _instant(start), "end": _instant(interval_end(start, interval))}
+        _datum(metric, value, by) | _place(answer, start, zone) | {"group": name, "rank": series.index(name)}
         for (start, name), value in sums.items()
     ]
+    amount = _amount(metric, unit)
+    tooltip = _tooltip(metric)
+    marks = _series_marks(answer, amount, tooltip, series, zone, stacked=metric in ADDS_UP)
+    return _frame(values, 300, _colours(answer, leading, series, metric)) | marks
+
+
+def _share_of_errors(answer: Answer, zone: tzinfo) -> dict[str, Any]:
+    """Of each tier's requests the part that failed, in per cent."""
+    order = [(name,) for name in tier.ordered(row.group[0] for row in answer.rows)]
+    names = _labels(order)
+    series = [names[group] for group in order]
+    values = []
+    for row in answer.rows:
+        requests, errors = row.metrics["requests"] or 0, row.metrics["errors"] or 0
+        if row.start is not None and requests:
+            words = f"{format.share(errors, requests)}: {format.count(errors)} of {format.count(requests)}"
+            values.append(
+                {"value": 100 * errors / requests, "shown": words, "group": names[row.group], "rank": 0}
+                | _place(answer, row.start, zone)
+            )
+    amount: dict[str, Any] = {"field": "value", "type": "quantitative", "title": "Failed (%)"}
+    if not any(datum["value"] for datum in values):
+        amount["scale"] = {"domain": [0, 5]}  # nothing failed: the line lies at the bottom, not in the middle
+    amount["axis"] = {"labelExpr": "datum.label + '%'"}
+    tooltip = {"field": "shown", "title": "Failed"}
+    marks = _series_marks(answer, amount, tooltip, series, zone, stacked=False)
+    return _frame(values, 300, _colours(answer, order, series, "errors")) | marks
+
+
+def _colours(
+    answer: Answer, leading: Sequence[tuple[Value, ...]], series: Sequence[str], metric: str
+) -> list[str]:
+    """Tiers and statuses have colours of their own, a single series its axis's; other groups go by rank."""
+    if answer.question.group_by == ("tier",):
+        return [f"--{tier.colour(group[0])}" for group in leading] + ["--c-others"]
+    if len(series) == 1 and not answer.question.group_by:
+        return [axis_colour(metric)]
     meanings = _MEANINGS | (_STATUSES if answer.question.group_by == ("status",) else {})
-    colours = [meanings.get(name, f"--c{at + 1}") for at, name in enumerate(series)]
-    starts = sorted({start for start, _ in sums})
-    return _frame(values, 300, colours) | _series_marks(answer, metric, unit, series, starts)
+    return [meanings.get(name, f"--c{at + 1}") for at, name in enumerate(series)]
+
+
+def _place(answer: Answer, start: datetime, zone: tzinfo) -> dict[str, Any]:
+    """Where an interval stands on the axis, and how it is called."""
+    interval = answer.question.interval or "day"
+    begin, end = _instant(start), _instant(_interval_end(start, interval, zone))
+    return {"when": when(start, interval, zone), "start": begin, "end": end, "middle": (begin + end) // 2}
+
+
+def when(start: datetime, interval: str, zone: tzinfo) -> str:
+    """How an interval is called, in the reader's zone."""
+    return start.astimezone(zone).strftime(_TIME_FORMATS[interval])
+
+
+def _interval_end(start: datetime, interval: str, zone: tzinfo) -> datetime:
+    """The first moment after an interval, as the zone's clocks and calendar have it."""
+    if interval == "hour":
+        return start + timedelta(hours=1)
+    local = start.astimezone(zone)
+    if interval == "month":
+        year, month = divmod(local.year * 12 + local.month, 12)
+        return local.replace(year=year, month=month + 1).astimezone(UTC)
+    return (local + timedelta(days=7 if interval == "week" else 1)).astimezone(UTC)
+
+
+def _ticks(starts: Sequence[datetime], interval: str, zone: tzinfo) -> dict[str, str]:
+    """The middle of an interval in milliseconds → its label in the reader's zone, at most nine, evenly apart on
+    the zone's own clock: the browser knows neither zone nor calendar."""
+    moments = [min(starts)]
+    while moments[-1] < max(starts) and len(moments) < 20_000:
+        moments.append(_interval_end(moments[-1], interval, zone))
+    if interval == "hour":
+        step = next((n for n in (1, 2, 3, 6, 12, 24) if len(moments) <= _TICKS * n), 24)
+        moments = [at for at in moments if at.astimezone(zone).hour % step == 0]
+    moments = moments[:: -(-len(moments) // _TICKS) or 1]
+    return {
+        str((_instant(at) + _instant(_interval_end(at, interval, zone))) // 2): _tick(
+            at.astimezone(zone), interval
+        )
+        for at in moments
+    }
+
+
+def _tick(at: datetime, interval: str) -> str:
+    if interval == "month":
+        return f"{at:%b %Y}"
+    return f"{at:%H:%M}" if interval == "hour" and at.hour else f"{at:%b} {at.day}"
 
 
 def _leading(rows: Sequence[Row], metric: str) -> list[tuple[Value, ...]]:
@@ -127,37 +243,20 @@ def _leading(rows: Sequence[Row], metric: str) -> list[tuple[Value, ...]]:
 
 
 def _series_marks(
-    answer: Answer, metric: str, unit: str, series: list[str], starts: Sequence[datetime]
+    answer: Answer,
+    amount: dict[str, Any],
+    tooltip: dict[str, Any],
+    series: list[str],
+    zone: tzinfo,
+    *,
+    stacked: bool,
 ) -> dict[str, Any]:
-    stacked = metric in ADDS_UP
-    window = answer.question.window
-    ends = {"domainMin": window.start, "domainMax": window.end}
-    scale = {"type": "utc"} | {
-        name: {"expr": str(_instant(at))} for name, at in ends.items() if at is not None
-    }
-    x: dict[str, Any] = {
-        "field": "start",
-        "type": "temporal",
-        "title": None,
-        "scale": scale,
-        "axis": {"grid": False, "labelOverlap": True},
-    }
-    if answer.question.interval == "week":
-        # Vega's weeks begin on Sundays, the ledger's on Mondays.
-        x["axis"] |= {
-            "values": {"expr": str([_instant(at) for at in starts])},
-            "labelExpr": "utcFormat(datum.value, '%b %d')",
-        }
     encoding: dict[str, Any] = {
-        "x": x | ({"bin": "binned"} if stacked else {}),
-        "y": _amount(metric, unit) | ({"stack": "zero"} if stacked else {}),
+        "x": _time_axis(answer, zone) | ({"bin": "binned"} if stacked else {"field": "middle"}),
+        "y": amount | ({"stack": "zero"} if stacked else {}),
         "color": {"field": "group", "type": "nominal", "title": None, "scale": {"domain": series}},
-        "order": {"field": "rank" if stacked else "start"},
-        "tooltip": [
-            {"field": "when", "title": "From (UTC)"},
-            {"field": "group", "title": "Group"},
-            _tooltip(metric),
-        ],
+        "order": {"field": "rank" if stacked else "middle"},
+        "tooltip": [{"field": "when", "title": "From"}, {"field": "group", "title": "Group"}, tooltip],
     }
     if stacked:
         encoding["x2"] = {"field": "end"}
@@ -165,6 +264,28 @@ def _series_marks(
         encoding["color"]["legend"] = None
     line = {"type": "line", "point": {"size": 36}, "strokeWidth": 2}
     return {"mark": {"type": "bar"} if stacked else line, "encoding": encoding}
+
+
+def _time_axis(answer: Answer, zone: tzinfo) -> dict[str, Any]:
+    """The axis of the whole window, its labels written here."""
+    starts = [row.start for row in answer.rows if row.start is not None]
+    ticks = _ticks(starts, answer.question.interval or "day", zone)
+    window = answer.question.window
+    ends = {"domainMin": window.start, "domainMax": window.end}
+    return {
+        "field": "start",
+        "type": "temporal",
+        "title": None,
+        "scale": {"type": "utc"}
+        | {name: {"expr": str(_instant(at))} for name, at in ends.items() if at is not None},
+        "axis": {
+            "grid": False,
+            "labelOverlap": "parity",
+            "labelSeparation": 6,
+            "values": {"expr": f"[{', '.join(ticks)}]"},
+            "labelExpr": f"{json.dumps(ticks)}[time(datum.value)]",
+        },
+    }
 
 
 def _instant(at: datetime) -> int:

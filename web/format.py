@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from core.money import PICO, to_decimal_string
@@ -77,9 +77,9 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f}%".replace(".0%", "%")
 
 
-def moment(at: datetime | None) -> str:
-    """A time in UTC, with the zone named."""
-    return UNKNOWN if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def moment(at: datetime | None, zone: tzinfo = UTC) -> str:
+    """A time in a zone, with the zone named as it is called at that time (`CET`, `UTC`, `+03`)."""
+    return UNKNOWN if at is None else f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def short_id(text: str | None) -> str:
@@ -90,3 +90,17 @@ def short_id(text: str | None) -> str:
 def words(name: str) -> str:
     """A dimension's name, or a reason's code, without its underscores."""
     return name if name.startswith("tag.") else name.replace("_", " ")
+
+
+def change(now: int | None, before: int | None) -> str:
+    """How an amount stands to the one before it; empty where there is nothing to compare."""
+    if now is None or not before or before < 0:
+        return ""
+    if now == before:
+        return "the same as"
+    ratio = now / before
+    if ratio >= 10:
+        return f"{count(ratio)} times"
+    percent = abs(ratio - 1) * 100
+    size = "< 0.1%" if percent < 0.05 else f"{percent:.1f}%" if percent < 10 else f"{percent:.0f}%"
+    return f"{size} {'more' if now > before else 'less'} than"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy import Engine
 
 from core.access import Access
@@ -23,9 +23,12 @@ from core.window import Window
 from web import api_docs, attribution, chart, session
 from web.address import Address, came_from_form, parse_address
 from web.assets import add_assets
+from web.overview import overview
 from web.pages import problem_page, render, script_json
 from web.safety import PageRoute
+from web.values import leading_values
 from web.waterfall import total, waterfall
+from web.zone import zone_of
 
 __all__ = ["Web", "problem_page", "router", "wants_page"]
 
@@ -62,6 +65,7 @@ def router(web: Web) -> APIRouter:
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, route_class=PageRoute)
     session.add_sign_in(routes, web.engine, web.clock, web.secure_cookies)
     add_assets(routes)
+    _add_overview(routes, web)
     _add_costs(routes, web)
     _add_requests(routes, web)
     _add_api_docs(routes)
@@ -82,12 +86,41 @@ def _reader(web: Web) -> Any:
     return Depends(reader)
 
 
-def _add_costs(routes: APIRouter, web: Web) -> None:
+def _add_overview(routes: APIRouter, web: Web) -> None:
     reader = _reader(web)
 
     @routes.get("/")
     def home(access: Access = reader) -> Response:
-        return RedirectResponse("/attribution", 303)
+        return RedirectResponse("/overview", 303)
+
+    @routes.get("/overview", response_model=None)
+    def show_overview(request: Request, access: Access = reader) -> str | Response:
+        pairs = request.query_params.multi_items()
+        address = parse_address(pairs)
+        if came_from_form(pairs):
+            return RedirectResponse(address.to("/overview"), 303)
+        view = overview(web.lens, access.project_id, address, web.clock(), zone_of(request))
+        slow = replace(address.plain(), group_by=("tier",), order="latency_p95").to("/attribution")
+        return render(
+            "overview.html",
+            **_common(request, address, "/overview"),
+            view=view,
+            slow=slow,
+            untouched=view is None and _untouched(web, access),
+        )
+
+    @routes.get("/values")
+    def list_values(
+        request: Request, dimension: str, prefix: str = "", access: Access = reader
+    ) -> JSONResponse:
+        own = ("dimension", "prefix")
+        address = parse_address([pair for pair in request.query_params.multi_items() if pair[0] not in own])
+        found = leading_values(web.lens, access.project_id, address, dimension, prefix[:200], web.clock())
+        return JSONResponse(found)
+
+
+def _add_costs(routes: APIRouter, web: Web) -> None:
+    reader = _reader(web)
 
     @routes.get("/attribution", response_model=None)
     def show_costs(request: Request, access: Access = reader) -> str | Response:
@@ -103,7 +136,7 @@ def _add_costs(routes: APIRouter, web: Web) -> None:
             **_common(request, address, "/attribution"),
             answer=answer,
             table=attribution.table(answer, address),
-            spec=script_json(chart.spec(answer, order)),
+            spec=script_json(chart.spec(answer, order, zone_of(request))),
             chart_note=chart.note(answer, order),
             untouched=answer.coverage.requests == 0 and _untouched(web, access),
         )
@@ -136,7 +169,7 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
         )
 
     @routes.get("/traces/{trace_id}")
-    def show_trace(trace_id: str, access: Access = reader) -> str:
+    def show_trace(request: Request, trace_id: str, access: Access = reader) -> str:
         with tenant(web.engine, access.project_id) as connection:
             trace = requests.one_trace(connection, parse_trace_id(trace_id))
             explained = {
@@ -145,6 +178,7 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
         return render(
             "trace.html",
             path="/traces",
+            zone=zone_of(request),
             trace=trace,
             fall=waterfall(trace),
             explained=explained,
@@ -166,7 +200,8 @@ def _add_api_docs(routes: APIRouter) -> None:
 
 
 def _common(request: Request, address: Address, path: str) -> dict[str, Any]:
-    return {"address": address, "path": path, "base_url": _base_url(request)}
+    zone = zone_of(request)
+    return {"address": address, "path": path, "base_url": _base_url(request), "zone": zone}
 
 
 def _base_url(request: Request) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.ledger import LedgerRequest, Trace
 from core.request import Content, ContextSpan
+from core.store.rows import instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,17 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """All bars, how long the whole took, and the times that its scale names."""
+    """All bars, when the whole began and how long it took, and the times that its scale names."""
 
     bars: Sequence[Bar]
+    begin: datetime
     duration_ms: float
     scale_ms: Sequence[float]
+
+    @property
+    def failed(self) -> int:
+        """How many spans failed."""
+        return sum(bar.status == "error" for bar in self.bars)
 
 
 # Deeper spans stand no further to the right: their names need the room.
@@ -51,7 +59,7 @@ def waterfall(trace: Trace) -> Waterfall:
     begin, end = min(starts), max(_start(span) + _duration(span) for span in spans.values())
     bars = [_bar(span, depth, begin, max(end - begin, 1), contents) for span, depth in _in_tree_order(spans)]
     whole = (end - begin) / 1e6
-    return Waterfall(bars, whole, [whole * part / 4 for part in range(5)])
+    return Waterfall(bars, instant(begin), whole, [whole * part / 4 for part in range(5)])
 
 
 def total(trace: Trace) -> dict[str, int | None]:

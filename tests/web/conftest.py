@@ -44,10 +44,9 @@ class Watched:
     wrong: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> Page:
-        """The page at `path`, its chart drawn where it has one."""
+        """The page at `path`, its charts drawn where it has some."""
         self.page.goto(self.base + path)
-        if self.page.locator("#chart").count():
-            self.page.wait_for_selector("#chart[data-drawn]", timeout=15_000)
+        self.page.wait_for_selector(".chart:not([data-drawn])", state="detached", timeout=15_000)
         return self.page
 
     def fits(self) -> bool:

@@ -30,15 +30,17 @@ def product(server: Server, owner: Engine) -> Project:
 @pytest.mark.parametrize(
     ("name", "path", "height"),
     [
+        ("overview", "/overview?last=7", 1230),
         ("attribution", "/attribution?last=14&interval=day", 1000),
-        ("trace", f"/traces/{AGENT_TRACE}", 1320),
+        ("requests", "/requests?last=14&feature=support-chat", 760),
+        ("trace", f"/traces/{AGENT_TRACE}", 1240),
     ],
 )
 def test_take_a_picture(look: Opener, product: Project, name: str, path: str, height: int) -> None:
-    page = look(product).open(path)
-    page.set_viewport_size({"width": 1280, "height": height})
+    page = look(product, 1440).open(path)
+    page.set_viewport_size({"width": 1440, "height": height})
     if name == "trace":
-        page.locator(".waterfall summary").nth(1).click()
+        page.locator(".waterfall summary", has_text="escalated").first.click()
         page.mouse.move(0, 0)
     page.wait_for_timeout(300)
     _IMAGES.mkdir(parents=True, exist_ok=True)

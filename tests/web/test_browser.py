@@ -16,7 +16,13 @@ from tests.web.conftest import AGENT_TRACE, Opener, sign_in_url
 pytestmark = pytest.mark.browser
 
 METRICS = "requests,cost,input_tokens,output_tokens,latency_p50,latency_p95,ttft_p50,ttft_p95,errors"
-PAGES = ("/attribution", "/attribution?interval=day&group_by=feature,tier", "/requests", "/api/docs")
+PAGES = (
+    "/overview",
+    "/attribution",
+    "/attribution?interval=day&group_by=feature,tier",
+    "/requests",
+    "/api/docs",
+)
 
 
 def exact_cells(page: Page) -> list[dict[str, str]]:
@@ -117,26 +123,50 @@ def test_the_filter_bar_keeps_its_state_in_the_address(look: Opener, busy: Proje
     page.get_by_label("and by").select_option("tier")
     page.get_by_label("Over time").select_option("day")
     page.get_by_label("Chart and order").select_option("latency_p95")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_text("Add a filter").click()
     page.get_by_label("Only where").select_option("feature")
     page.get_by_label("is", exact=True).fill("support-chat")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Add", exact=True).click()
     query = "group_by=user%2Ctier&interval=day&order=latency_p95&feature=support-chat"
     assert page.url.endswith(f"/attribution?{query}")
     page.wait_for_selector("#chart[data-drawn]")
     assert page.get_by_label("and by").input_value() == "tier"
     assert page.locator("h2").first.inner_text() == "Latency p95 by user and tier, by day"
+    page.get_by_label("Period").get_by_text("7 days").click()
+    assert page.url.endswith(f"/attribution?last=7&{query}")
     page.get_by_role("link", name="Remove the filter feature: support-chat").click()
-    assert page.url.endswith(query.removesuffix("&feature=support-chat"))
+    assert page.url.endswith(f"last=7&{query}".removesuffix("&feature=support-chat"))
     assert page.locator(".chip").count() == 0
+
+
+def test_the_filter_offers_the_leading_values_that_hold_what_was_typed(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/requests")
+    page.get_by_text("Add a filter").click()
+    page.get_by_label("Only where").select_option("user")
+    page.wait_for_selector("#values option[value='ada@example.com']", state="attached")
+    page.get_by_label("is", exact=True).fill("gra")
+    page.wait_for_selector("#values option[value='ada@example.com']", state="detached")
+    assert page.locator("#values option").get_attribute("value") == "grace@example.com"
 
 
 def test_choosing_a_period_lets_go_of_the_dates(look: Opener, busy: Project) -> None:
     page = look(busy).open("/requests?from=2020-01-01&to=2020-02-01")
     assert page.locator("h2").inner_text() == "No requests in this window"
-    assert page.get_by_label("Period").input_value() == ""
-    page.get_by_label("Period").select_option("7")
-    page.get_by_role("button", name="Show").click()
+    assert page.locator(".segments [aria-current]").count() == 0
+    page.get_by_label("Period").get_by_text("7 days").click()
     assert page.url.endswith("/requests?last=7") and page.locator("tbody tr").count() > 1
+
+
+def test_dates_are_chosen_in_a_menu_that_escape_closes(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/requests?tier=premium")
+    page.get_by_text("Dates", exact=True).click()
+    page.keyboard.press("Escape")
+    assert page.locator("details.menu[open]").count() == 0
+    page.keyboard.press("Enter")
+    page.get_by_label("From", exact=True).fill("2026-01-01")
+    page.get_by_role("button", name="Show these dates").click()
+    assert page.url.endswith("/requests?from=2026-01-01&tier=premium")
 
 
 def test_older_requests_follow_and_the_newest_are_one_click_away(look: Opener, busy: Project) -> None:
@@ -151,10 +181,11 @@ def test_older_requests_follow_and_the_newest_are_one_click_away(look: Opener, b
 def test_an_empty_project_says_how_to_send_a_first_trace(
     look: Opener, server: Server, project: Project
 ) -> None:
-    for path in ("/attribution", "/requests"):
+    for path in ("/overview", "/attribution", "/requests"):
         page = look(project).open(path)
         assert page.locator("h2").inner_text() == "No requests yet"
-        assert f"OTEL_EXPORTER_OTLP_ENDPOINT={server.url}" in page.locator("pre").inner_text()
+        assert f'tripoint.init(endpoint="{server.url}"' in page.locator("#sdk-lines").inner_text()
+        assert f"OTEL_EXPORTER_OTLP_ENDPOINT={server.url}" in page.locator("#otel-lines").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -207,7 +238,9 @@ def test_the_policy_holds_in_the_browser(look: Opener, busy: Project) -> None:
 @pytest.mark.parametrize("path", [*PAGES, f"/traces/{AGENT_TRACE}"])
 def test_the_keyboard_reaches_everything_in_order(look: Opener, busy: Project, path: str) -> None:
     page = look(busy).open(path)
-    reachable = "a[href], button, select, input:not([type=hidden]), summary, [tabindex='0']"
+    # Of a group of radio buttons the chosen one is the stop; arrows reach the others.
+    radios = "[type=radio]:not(:checked)"
+    reachable = f"a[href], button, select, input:not([type=hidden], {radios}), summary, [tabindex='0']"
     wanted = page.eval_on_selector_all(
         reachable,
         "all => all.filter(one => one.checkVisibility()).map((one, at) => (one.dataset.tab = at, at))",
@@ -232,7 +265,7 @@ def test_the_skip_link_comes_first_and_skips(look: Opener, busy: Project) -> Non
     assert page.locator(".skip").bounding_box()["y"] >= 0  # type: ignore[index]
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.name") == "last"
+    assert page.evaluate("document.activeElement.textContent") == "Today"
 
 
 def test_what_has_the_focus_can_be_seen(look: Opener, busy: Project) -> None:

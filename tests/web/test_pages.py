@@ -15,6 +15,7 @@ from tests.web.conftest import AGENT_TRACE, HOSTILE, cookie_of, sign_in_url
 from web.safety import HEADERS
 
 PAGES = (
+    "/overview",
     "/attribution",
     "/attribution?interval=day&group_by=feature,user",
     "/requests",
@@ -78,7 +79,7 @@ def test_every_address_on_a_page_is_our_own(visitor: httpx.Client, path: str) ->
 @pytest.mark.parametrize("path", PAGES)
 def test_every_control_has_a_label(visitor: httpx.Client, path: str) -> None:
     text = visitor.get(path).text
-    unlabelled = re.sub(r"<label>.*?</label>", "", text, flags=re.DOTALL)
+    unlabelled = re.sub(r"<label[ >].*?</label>", "", text, flags=re.DOTALL)
     assert not re.search(r"<(select|textarea|input(?! type=\"hidden\"))", unlabelled)
 
 
@@ -114,6 +115,7 @@ def test_every_answer_says_what_the_browser_may_not_do(visitor: httpx.Client, pa
     [
         ("/attribution?group_by=featre", 400, "There is no dimension"),
         ("/attribution?last=8", 400, "is not one of"),
+        ("/values?dimension=featre", 400, "There is no dimension"),
         ("/traces/nonsense", 400, "32 hex digits"),
         (f"/traces/{'c' * 32}", 404, "no such trace"),
         ("/requests?cursor=nonsense", 400, "cursor"),
@@ -129,7 +131,14 @@ def test_a_problem_is_a_page_with_a_sentence(
 
 def test_who_is_not_signed_in_sees_no_numbers(server: Server) -> None:
     with server.client(headers=AS_BROWSER) as client:
-        for path in ("/", "/attribution", "/requests", f"/traces/{AGENT_TRACE}"):
+        for path in (
+            "/",
+            "/overview",
+            "/attribution",
+            "/requests",
+            "/values?dimension=user",
+            f"/traces/{AGENT_TRACE}",
+        ):
             answer = client.get(path)
             assert answer.status_code == 401 and "tripoint link" in answer.text and "$" not in answer.text
 

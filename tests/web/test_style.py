@@ -20,7 +20,20 @@ TEXT = [
     ("bad", "raised"), ("bad", "accent-soft"), ("warn-ink", "warn-ground"), ("raised", "accent"),
 ]  # fmt: skip
 MARKS = [
-    (name, "raised") for name in (*(f"c{at}" for at in range(1, 9)), "c-unset", "bad", "warn", "span", "edge")
+    (name, "raised")
+    for name in (
+        *(f"c{at}" for at in range(1, 9)),
+        *(f"t{at}" for at in range(1, 9)),
+        "cost",
+        "latency",
+        "quality",
+        "volume",
+        "c-unset",
+        "bad",
+        "warn",
+        "span",
+        "edge",
+    )
 ]
 
 

@@ -49,6 +49,7 @@ FEATURES = (
         (3000, 700),
     ),
 )
+_FIRST_TOKEN_S = {"lightweight": 0.28, "standard": 0.45, "premium": 0.9}
 USERS = ("ada", "grace", "edsger", "barbara", "donald", "margaret", "alan", "katherine")
 
 
@@ -74,9 +75,10 @@ def _request(chance: random.Random, at: datetime) -> dict[str, Any]:
     if feature.name == "document-summary" and chance.random() < 0.04:
         provider, model = "in-house", "acme-summarizer-7b"
     failed = chance.random() < 0.015
-    streamed = feature.name == "support-chat"
+    streamed = feature.name != "document-summary"
     output = max(4, round(chance.lognormvariate(0, 0.5) * feature.tokens[1]))
-    seconds = 0.4 + output / chance.uniform(60, 140)
+    first = chance.lognormvariate(0, 0.35) * _FIRST_TOKEN_S[tier]
+    seconds = first + output / chance.uniform(60, 140)
     return llm_span(
         provider=provider,
         model=model,
@@ -90,9 +92,7 @@ def _request(chance: random.Random, at: datetime) -> dict[str, Any]:
         session__id=f"session-{chance.randrange(400)}",
         tripoint__plan=chance.choice(("free", "team", "enterprise")),
         gen_ai__request__stream=streamed,
-        gen_ai__response__time_to_first_chunk=round(chance.uniform(0.2, 0.39), 3)
-        if streamed and not failed
-        else None,
+        gen_ai__response__time_to_first_chunk=round(first, 3) if streamed and not failed else None,
         error__type="RateLimitError" if failed else None,
         http__response__status_code=429 if failed else None,
     ) | ({"status": {"code": 2}} if failed else {})
@@ -144,6 +144,11 @@ def _thought(trace_id: str, span_id: str, parent: str, turn: int, at: int) -> di
         input_tokens=1200 + 350 * turn, output_tokens=90 + 12 * turn,
         start_ns=at, duration_ns=int((1.2 + 0.06 * turn) * _S),
         tripoint__tier="premium" if premium else "lightweight",
+        tripoint__route__router="ladder", tripoint__route__version="2026-11-03",
+        tripoint__route__score=0.31 if premium else 0.84,
+        tripoint__route__reason="the lightweight answer cited no line" if premium else "short question",
+        tripoint__cascade__id=f"{trace_id[:8]}-{turn // 3}", tripoint__cascade__step=2 if premium else 1,
+        tripoint__cascade__escalated_from="lightweight" if premium else None,
         gen_ai__usage__cache_read__input_tokens=1024 if turn else None,
         gen_ai__request__stream=True,
         gen_ai__response__time_to_first_chunk=0.32 + 0.02 * turn,
