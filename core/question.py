@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, get_args
 
 from core.errors import BadQuestion
-from core.window import EVER, Window
+from core.window import EVER, Window, check_zone
 
 Interval = Literal["hour", "day", "week", "month"]
 Value = str | None
@@ -77,17 +78,36 @@ METRICS: Mapping[str, str] = {
 DEFAULT_METRICS = ("requests", "cost", "input_tokens", "output_tokens", "latency_p50", "ttft_p50")
 MONEY = frozenset(name for name, unit in METRICS.items() if unit == "USD")
 
+LISTS = frozenset({"group_by", "metrics"})
+"""Parameters that may be repeated, or hold several words with commas between."""
+
+START = "start"
+"""The order of time, of a question with an interval."""
+
 _MAX_GROUPS = 4
 _MAX_VALUES = 500
 MAX_ROWS = 10_000
+MAX_OFFSET = 10_000_000
+
+# Dimensions whose values are words that we fix ourselves, or numbers.
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "streaming": ("true", "false"),
+    "status": ("ok", "error", "aborted"),
+    "pricing_status": ("priced", "unpriced", "estimated"),
+    "state": ("provisional", "settled"),
+}
+_NUMBERS: Mapping[str, str] = {"http_status": "429", "cascade_step": "2", "attempt": "2"}
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class CostQuestion:
     """Sums, counts and percentiles over the counted requests of a window.
 
-    `filters` maps a dimension to the values that pass; None among them is "not set".
-    Rows come in order of `order` (largest first), or of time where an interval is set.
+    `filters` maps a dimension to the values that pass; None among them is "not set". Hours, days, weeks and
+    months are those of `zone`. Rows come in order of `order`, a metric, a dimension that groups, or "start" where
+    an interval is set, with what is unknown or not set last; ties go by time, then by name. `offset` of the rows
+    are left out before the first.
     """
 
     window: Window = EVER
@@ -97,6 +117,9 @@ class CostQuestion:
     metrics: tuple[str, ...] = DEFAULT_METRICS
     order: str = "cost"
     limit: int = 1000
+    descending: bool = True
+    offset: int = 0
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +137,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One group: its dimensions' values, its interval's start, its metrics.
+    """One group: its dimensions' values, its interval's first moment (in UTC), its metrics.
 
     Money is integer pico-dollars, times are milliseconds; None is unknown. `unpriced` requests are in
     none of the row's money.
@@ -128,7 +151,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows, the total over all groups (those cut off by the limit included), and what it stands on."""
+    """Rows, the total over all groups (those cut off by offset and limit included), and what it stands on."""
 
     question: CostQuestion
     as_of: datetime
@@ -159,22 +182,32 @@ def parse_filters(pairs: Iterable[tuple[str, str]], others: Collection[str]) -> 
     """The filters among a query's parameters: `DIMENSION=value`, repeated for several values, and
     `unset=DIMENSION` for requests where it is not set.
 
-    A parameter that is neither a dimension nor one of `others` is refused: a misspelt filter must not quietly
-    answer for everything.
+    A parameter that is neither a dimension nor one of `others` is refused, and so are one of `others` given
+    twice and a filter without a value: a misspelt question must not quietly answer for everything.
     """
     found: dict[str, list[Value]] = {}
+    seen: set[str] = set()
     for name, value in pairs:
         if name == "unset":
             for dimension in filter(None, value.split(",")):
                 found.setdefault(check_dimension(dimension), []).append(None)
-        elif name not in others and value:
+        elif name in others:
+            if name in seen and name not in LISTS:
+                raise BadQuestion(f"{name} stands twice in this question. Give it once.")
+            seen.add(name)
+        elif not value:
+            raise BadQuestion(
+                f"{check_dimension(name)} has no value. For requests where it is not set write unset={name};"
+                " for all requests leave it out."
+            )
+        else:
             found.setdefault(check_dimension(name), []).append(value)
-        elif name not in others:
-            check_dimension(name)
     if sum(map(len, found.values())) > _MAX_VALUES:
         raise BadQuestion(f"Filter by at most {_MAX_VALUES} values.")
     if any(value and "\0" in value for values in found.values() for value in values):
         raise BadQuestion("A filter's value cannot hold the character NUL.")
+    for name, values in found.items():
+        check_values(name, values)
     return {name: tuple(dict.fromkeys(values)) for name, values in found.items()}
 
 
@@ -186,9 +219,17 @@ def check_question(
     interval: str | None = None,
     metrics: Sequence[str] = (),
     order: str | None = None,
+    direction: str | None = None,
     limit: int = 1000,
+    offset: int = 0,
+    zone: str | None = None,
 ) -> CostQuestion:
-    """A question from a reader's words, or a `BadQuestion` that names what would do."""
+    """A question from a reader's words, or a `BadQuestion` that names what would do.
+
+    Without `order` rows come in the order of time where there is an interval, else of cost (or of the first
+    metric asked for), the largest first. Without `direction` metrics come the largest first, names and times
+    the other way round.
+    """
     groups = tuple(dict.fromkeys(check_dimension(name) for name in group_by))
     if len(groups) > _MAX_GROUPS:
         raise BadQuestion(f"Group by at most {_MAX_GROUPS} dimensions.")
@@ -197,17 +238,56 @@ def check_question(
             f"There is no interval {interval[:40]!r}. Use one of {', '.join(get_args(Interval))}."
         )
     chosen = tuple(dict.fromkeys(metrics)) or DEFAULT_METRICS
-    for name in (*chosen, *([order] if order else [])):
+    for name in chosen:
         if name not in METRICS:
             raise BadQuestion(f"There is no metric {name[:60]!r}. Use one of {', '.join(METRICS)}.")
+    checked = {check_dimension(name): tuple(values) for name, values in (filters or {}).items() if values}
+    for name, values in checked.items():
+        check_values(name, values)
     if not 1 <= limit <= MAX_ROWS:
         raise BadQuestion(f"limit must be between 1 and {MAX_ROWS}.")
+    if not 0 <= offset <= MAX_OFFSET:
+        raise BadQuestion(f"offset must be between 0 and {MAX_OFFSET}.")
+    by = _check_order(order, groups, interval) or (
+        START if interval else "cost" if "cost" in chosen else chosen[0]
+    )
     return CostQuestion(
         window=window,
         group_by=groups,
-        filters={check_dimension(name): tuple(values) for name, values in (filters or {}).items() if values},
+        filters=checked,
         interval=interval or None,  # type: ignore[arg-type]
         metrics=chosen,
-        order=order or ("cost" if "cost" in chosen else chosen[0]),
+        order=by,
         limit=limit,
+        descending=check_direction(direction) == "desc" if direction else by in METRICS,
+        offset=offset,
+        zone=check_zone(zone) if zone else "UTC",
     )
+
+
+def check_direction(direction: str) -> str:
+    """asc or desc."""
+    if direction not in ("asc", "desc"):
+        raise BadQuestion(f"There is no direction {direction[:40]!r}. Use asc or desc.")
+    return direction
+
+
+def _check_order(order: str | None, groups: Sequence[str], interval: str | None) -> str | None:
+    """What rows can be put in order of."""
+    if not order or order in METRICS or order in groups or (order == START and interval):
+        return order or None
+    if order in DIMENSIONS or order.startswith("tag.") or order == START:
+        words = "an interval" if order == START else f"group_by={order[:60]}"
+        raise BadQuestion(f"order={order[:60]} needs {words} in the same question.")
+    raise BadQuestion(f"There is no metric {order[:60]!r} to order by. Use one of {', '.join(METRICS)}.")
+
+
+def check_values(name: str, values: Iterable[Value]) -> None:
+    """Refuses values that a dimension with fixed words or numbers can never hold: they would quietly answer 0."""
+    for value in values:
+        if value is None:
+            continue
+        if (words := _WORDS.get(name)) and value not in words:
+            raise BadQuestion(f"{name}={value[:40]!r} is never so. Use {' or '.join(words)}.")
+        if name in _NUMBERS and not _NUMBER.fullmatch(value):
+            raise BadQuestion(f"{name}={value[:40]!r} is not a whole number. Write it as {_NUMBERS[name]}.")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -14,7 +15,7 @@ from sqlalchemy import Engine
 from core.access import Access
 from core.ledger import parse_trace_id
 from core.pricing.price import PriceBook
-from core.question import MAX_ROWS, Lens
+from core.question import MAX_ROWS, METRICS, Lens
 from core.store import requests
 from core.store.door import Door
 from core.store.prices import explain_request
@@ -96,10 +97,10 @@ def _add_overview(routes: APIRouter, web: Web) -> None:
     @routes.get("/overview", response_model=None)
     def show_overview(request: Request, access: Access = reader) -> str | Response:
         pairs = request.query_params.multi_items()
-        address = parse_address(pairs)
+        address = parse_address(pairs, zone=zone_of(request).key)
         if came_from_form(pairs):
             return RedirectResponse(address.to("/overview"), 303)
-        view = overview(web.lens, access.project_id, address, web.clock(), zone_of(request))
+        view = overview(web.lens, access.project_id, address, web.clock(), ZoneInfo(address.zone))
         slow = replace(address.plain(), group_by=("tier",), order="latency_p95").to("/attribution")
         return render(
             "overview.html",
@@ -114,7 +115,10 @@ def _add_overview(routes: APIRouter, web: Web) -> None:
         request: Request, dimension: str, prefix: str = "", access: Access = reader
     ) -> JSONResponse:
         own = ("dimension", "prefix")
-        address = parse_address([pair for pair in request.query_params.multi_items() if pair[0] not in own])
+        address = parse_address(
+            [pair for pair in request.query_params.multi_items() if pair[0] not in own],
+            zone=zone_of(request).key,
+        )
         found = leading_values(web.lens, access.project_id, address, dimension, prefix[:200], web.clock())
         return JSONResponse(found)
 
@@ -125,19 +129,20 @@ def _add_costs(routes: APIRouter, web: Web) -> None:
     @routes.get("/attribution", response_model=None)
     def show_costs(request: Request, access: Access = reader) -> str | Response:
         pairs = request.query_params.multi_items()
-        address = parse_address(pairs, default_group=("feature",))
+        address = parse_address(pairs, default_group=("feature",), zone=zone_of(request).key)
         if came_from_form(pairs):
             return RedirectResponse(address.to("/attribution"), 303)
         limit = MAX_ROWS if address.interval else attribution.ROWS_MAX
         answer = web.lens.ask(access.project_id, address.question(web.clock(), _SHOWN, limit))
-        order = answer.question.order
+        order = answer.question.order if answer.question.order in METRICS else "cost"
         return render(
             "attribution.html",
             **_common(request, address, "/attribution"),
             answer=answer,
             table=attribution.table(answer, address),
-            spec=script_json(chart.spec(answer, order, zone_of(request))),
+            spec=script_json(chart.spec(answer, order, ZoneInfo(address.zone))),
             chart_note=chart.note(answer, order),
+            order=order,
             untouched=answer.coverage.requests == 0 and _untouched(web, access),
         )
 
@@ -148,7 +153,7 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
     @routes.get("/requests", response_model=None)
     def show_requests(request: Request, access: Access = reader) -> str | Response:
         pairs = request.query_params.multi_items()
-        address = parse_address(pairs)
+        address = parse_address(pairs, zone=zone_of(request).key)
         if came_from_form(pairs):
             return RedirectResponse(address.to("/requests"), 303)
         now = web.clock()
@@ -200,7 +205,7 @@ def _add_api_docs(routes: APIRouter) -> None:
 
 
 def _common(request: Request, address: Address, path: str) -> dict[str, Any]:
-    zone = zone_of(request)
+    zone = ZoneInfo(address.zone)
     return {"address": address, "path": path, "base_url": _base_url(request), "zone": zone}
 
 
