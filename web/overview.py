@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any, get_args
 
 from core.question import Answer, CostQuestion, Interval, Lens, Row, Value
@@ -20,6 +22,8 @@ TOP = ("feature", "user", "model")
 _TOP_ROWS = 6
 # More tiers than a chart can tell apart; the table has them all.
 _TIER_ROWS = 50
+# Each takes a connection and a good part of a core: a page must leave some to others.
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +82,25 @@ class Overview:
 
 
 def overview(lens: Lens, project_id: int, address: Address, now: datetime, zone: tzinfo) -> Overview | None:
-    """Six questions, however many rows; None where the window holds no request."""
+    """Six questions, however many rows, a few at a time; None where the window holds no request."""
     plain = replace(address.plain(), order="")
-    by_tier = lens.ask(
-        project_id, _question(plain, now, _SUMS + _TIMES, group_by=("tier",), limit=_TIER_ROWS)
-    )
-    if by_tier.coverage.requests == 0:
+    by_tier = _question(plain, now, _SUMS + _TIMES, group_by=("tier",), limit=_TIER_ROWS)
+    interval = _interval(by_tier.window)
+    series = _question(plain, now, (*_SUMS, "ttft_p95"), group_by=("tier",), interval=interval)
+    tops = [_question(plain, now, _SUMS, group_by=(name,), limit=_TOP_ROWS) for name in TOP]
+    span = _span_before(by_tier.window, now)
+    before = [replace(by_tier, window=span[0], group_by=(), metrics=_SUMS, limit=1)] if span else []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        whole, over_time, *others = pool.map(partial(lens.ask, project_id), (by_tier, series, *tops, *before))
+    if whole.coverage.requests == 0:
         return None
-    series = lens.ask(
-        project_id,
-        _question(plain, now, (*_SUMS, "ttft_p95"), group_by=("tier",), interval=_interval(by_tier.question.window)),
-    )  # fmt: skip
-    tops = [
-        _top(lens.ask(project_id, _question(plain, now, _SUMS, group_by=(name,), limit=_TOP_ROWS)), plain, by_tier)
-        for name in TOP
-    ]  # fmt: skip
     return Overview(
-        by_tier=by_tier,
-        lines=_lines(by_tier, plain),
-        total=_line(by_tier.total, plain),
-        before=_before(lens, project_id, by_tier.question, now),
-        cards=_cards(series, plain, zone),
-        tops=tops,
+        by_tier=whole,
+        lines=_lines(whole, plain),
+        total=_line(whole.total, plain),
+        before=Before(others[-1].total, *span[1:]) if span else None,
+        cards=_cards(over_time, plain, zone),
+        tops=[_top(answer, plain, whole) for answer in others[: len(TOP)]],
     )
 
 
@@ -124,20 +125,17 @@ def _interval(window: Window) -> str:
     return next((name for name in get_args(Interval) if length <= longest.get(name, length)), "month")
 
 
-def _before(lens: Lens, project_id: int, question: CostQuestion, now: datetime) -> Before | None:
+def _span_before(window: Window, now: datetime) -> tuple[Window, str, str] | None:
     """The window moved back by its own length, and cut where this one has not come to yet: half a day is
     compared with half a day. None for a window without a beginning, or one that has not begun."""
-    start, end = question.window.start, question.window.end
+    start, end = window.start, window.end or now
     if start is None or start >= now:
         return None
-    end = end or now
     length = end - start
-    window = Window(start - length, min(end, now) - length)
     days = length / timedelta(days=1)
     span = "day" if round(days) == 1 else f"{round(days)} days" if days > 1 else "hours"
     cut = ", up to the same hour" if end > now else ""
-    asked = replace(question, window=window, group_by=(), metrics=_SUMS, order="cost", limit=1)
-    return Before(lens.ask(project_id, asked).total, f"the {span} before", cut)
+    return Window(start - length, min(end, now) - length), f"the {span} before", cut
 
 
 def _lines(answer: Answer, plain: Address) -> list[Line]:
