@@ -49,7 +49,11 @@ def spec(answer: Answer, metric: str, zone: tzinfo = UTC) -> dict[str, Any] | No
     rows = [row for row in answer.rows if row.metrics.get(metric) is not None]
     if not rows:
         return None
-    return _over_time(answer, rows, metric, zone) if answer.question.interval else _by_group(rows, metric)
+    return (
+        _over_time(answer, rows, metric, zone)
+        if answer.question.interval
+        else _by_group(answer, rows, metric)
+    )
 
 
 def small(answer: Answer, metric: str, zone: tzinfo) -> dict[str, Any] | None:
@@ -104,15 +108,25 @@ def _labels(groups: Iterable[tuple[Value, ...]]) -> dict[tuple[Value, ...], str]
     return names
 
 
-def _by_group(rows: Sequence[Row], metric: str) -> dict[str, Any]:
+def _by_group(answer: Answer, rows: Sequence[Row], metric: str) -> dict[str, Any]:
     rows = rows[:_BARS]
     names = _labels(row.group for row in rows)
     by, unit = axis(metric, [row.metrics[metric] for row in rows])
     values = [_datum(metric, row.metrics[metric], by) | {"group": names[row.group]} for row in rows]
+    color: dict[str, Any] = {}
     colours = [axis_colour(metric)]
+    if answer.question.group_by == ("tier",):
+        colours = [f"--{tier.colour(row.group[0])}" for row in rows]
+        color = {
+            "field": "group",
+            "type": "nominal",
+            "legend": None,
+            "scale": {"domain": list(names.values())},
+        }
     return _frame(values, 28 * len(values) + 48, colours) | {
         "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": {"band": 0.72}},
-        "encoding": {
+        "encoding": ({"color": color} if color else {})
+        | {
             "y": {"field": "group", "type": "nominal", "sort": None, "title": None, "axis": {"ticks": False}},
             "x": _amount(metric, unit),
             "tooltip": [{"field": "group", "title": "Group"}, _tooltip(metric)],

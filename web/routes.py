@@ -184,6 +184,7 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
             "trace.html",
             path="/traces",
             zone=zone_of(request),
+            base_url=_base_url(request),
             trace=trace,
             fall=waterfall(trace),
             explained=explained,

@@ -174,6 +174,10 @@ def test_a_tier_has_one_colour_on_every_page(look: Opener, busy: Project) -> Non
         for name, colour in colours.items():
             bar = page.locator(f"#chart [aria-roledescription=bar][aria-label*='{name}']").first
             assert bar.evaluate("one => getComputedStyle(one).fill") == colour
+    page = window.open("/attribution?group_by=tier")
+    for name, colour in colours.items():
+        bar = page.locator(f"#chart [aria-roledescription=bar][aria-label*='{name}']")
+        assert bar.evaluate("one => getComputedStyle(one).fill") == colour
 
 
 def test_a_project_with_one_request_has_a_whole_overview(

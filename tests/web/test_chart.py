@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import vl_convert
@@ -70,3 +72,56 @@ def test_a_name_cannot_end_the_script_that_holds_it() -> None:
 
     text = script_json(chart.spec(answer([row("</script><script>alert(1)</script>")]), "cost"))
     assert "<" not in text and json.loads(text)["data"]["values"][0]["group"].startswith("</script>")
+
+
+def ticks(spec: dict[str, Any] | None) -> dict[str, str]:
+    """What the time axis says, by the moment in UTC that it says it at."""
+    assert spec is not None
+    labels = json.loads(spec["encoding"]["x"]["axis"]["labelExpr"].partition("}")[0] + "}")
+    return {f"{datetime.fromtimestamp(int(at) / 1000, UTC):%m-%d %H:%M}": said for at, said in labels.items()}
+
+
+def test_days_are_named_by_the_readers_calendar_over_the_end_of_summer_time() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    starts = [datetime(2026, 10, day, tzinfo=berlin).astimezone(UTC) for day in (24, 25, 26)]
+    spec = chart.spec(answer([row("a", 1, at) for at in starts], "day"), "cost", berlin)
+    # The 25th has 25 hours, so its middle is half an hour later than the others'.
+    assert ticks(spec) == {"10-24 10:00": "Oct 24", "10-25 10:30": "Oct 25", "10-26 11:00": "Oct 26"}
+    assert spec is not None
+    assert [datum["when"] for datum in spec["data"]["values"]] == ["2026-10-24", "2026-10-25", "2026-10-26"]
+    assert [datum["end"] - datum["start"] for datum in spec["data"]["values"]] == [
+        86_400_000, 90_000_000, 86_400_000,
+    ]  # fmt: skip
+
+
+def test_the_hour_that_comes_twice_is_two_bars_with_names_of_their_own() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    starts = [datetime(2026, 10, 25, hour, tzinfo=UTC) for hour in (0, 1)]
+    spec = chart.spec(answer([row("a", 1, at) for at in starts], "hour"), "cost", berlin)
+    assert spec is not None
+    named = [datum["when"] for datum in spec["data"]["values"]]
+    assert named == ["2026-10-25 02:00 CEST", "2026-10-25 02:00 CET"]
+
+
+@pytest.mark.parametrize(("interval", "count"), [("hour", 48), ("day", 90), ("week", 110), ("month", 30)])
+def test_an_axis_says_no_more_than_it_has_room_for(interval: str, count: int) -> None:
+    step = {"hour": 1, "day": 24, "week": 168, "month": 24 * 31}[interval]
+    rows = [row("a", 1, START + timedelta(hours=at * step)) for at in range(count)]
+    if interval == "month":
+        rows = [row("a", 1, datetime(2024 + at // 12, at % 12 + 1, 1, tzinfo=UTC)) for at in range(count)]
+    said = ticks(chart.spec(answer(rows, interval), "requests"))
+    assert 3 <= len(said) <= 9
+
+
+def test_the_share_of_failed_requests_is_over_each_tiers_own() -> None:
+    question = CostQuestion(group_by=("tier",), interval="day", metrics=("requests", "errors"))
+    rows = [
+        Row(("premium",), START, {"requests": 4, "errors": 1}, 0),
+        Row(("lightweight",), START, {"requests": 50, "errors": 0}, 0),
+    ]
+    whole = Answer(question, START, rows, rows[0], Coverage(54, 54, 0, {}, 0, 0, 0), 2)
+    spec = chart.small(whole, chart.ERROR_SHARE, UTC)
+    assert spec is not None
+    drawn = {datum["group"]: (datum["value"], datum["shown"]) for datum in spec["data"]["values"]}
+    assert drawn == {"premium": (25.0, "25%: 1 of 4"), "lightweight": (0.0, "0%: 0 of 50")}
+    assert spec["usermeta"]["colours"][:2] == ["--t1", "--t3"]  # from the lightest up

@@ -84,3 +84,23 @@ def test_durations_never_show_sixty_of_a_smaller_unit(value: float | None, text:
 )
 def test_a_share_is_all_or_nothing_only_where_it_is(part: int, whole: int, text: str) -> None:
     assert format.share(part, whole) == text
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "words"),
+    [
+        (None, 5, ""),
+        (5, None, ""),
+        (5, 0, ""),
+        (5, 5, "the same as"),
+        (112, 100, "12% more than"),
+        (965, 1000, "3.5% less than"),
+        (100_001, 100_000, "< 0.1% more than"),
+        (0, 5, "100% less than"),
+        (5000, 5, "1,000 times"),
+    ],
+)
+def test_a_change_is_said_only_where_there_is_something_to_compare(
+    now: int | None, before: int | None, words: str
+) -> None:
+    assert format.change(now, before) == words
