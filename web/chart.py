@@ -9,15 +9,18 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import vl_convert
 
 from core.question import METRICS, MONEY, Answer, Row, Value
+from core.window import interval_end
 from web import format, tier
+from web import zone as zones
 from web.metric import ADDS_UP, METRIC_NAMES, Number, axis, exact, shown
 
 _BARS = 20
@@ -43,7 +46,7 @@ def bundle() -> bytes:
     return gzip.compress(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode(), 6, mtime=0)
 
 
-def spec(answer: Answer, metric: str, zone: tzinfo = UTC) -> dict[str, Any] | None:
+def spec(answer: Answer, metric: str, zone: ZoneInfo = zones.UTC) -> dict[str, Any] | None:
     """Bars for groups; where an interval is set, stacked bars or lines over time, its times in `zone`.
     None: nothing to draw."""
     rows = [row for row in answer.rows if row.metrics.get(metric) is not None]
@@ -56,7 +59,7 @@ def spec(answer: Answer, metric: str, zone: tzinfo = UTC) -> dict[str, Any] | No
     )
 
 
-def small(answer: Answer, metric: str, zone: tzinfo) -> dict[str, Any] | None:
+def small(answer: Answer, metric: str, zone: ZoneInfo) -> dict[str, Any] | None:
     """The same for a card: lower, and without the legend, title and axis title that stand beside it.
     `ERROR_SHARE` is drawn from requests and errors."""
     if metric == ERROR_SHARE:
@@ -141,7 +144,7 @@ def axis_colour(metric: str) -> str:
     return "--cost" if metric in MONEY else "--latency" if METRICS[metric] == "ms" else "--volume"
 
 
-def _over_time(answer: Answer, rows: Sequence[Row], metric: str, zone: tzinfo) -> dict[str, Any]:
+def _over_time(answer: Answer, rows: Sequence[Row], metric: str, zone: ZoneInfo) -> dict[str, Any]:
     names = _labels(row.group for row in rows)
     leading = _leading(rows, metric)
     if answer.question.group_by == ("tier",):
@@ -165,7 +168,7 @@ def _over_time(answer: Answer, rows: Sequence[Row], metric: str, zone: tzinfo) -
     return _frame(values, 300, _colours(answer, leading, series, metric)) | marks
 
 
-def _share_of_errors(answer: Answer, zone: tzinfo) -> dict[str, Any]:
+def _share_of_errors(answer: Answer, zone: ZoneInfo) -> dict[str, Any]:
     """Of each tier's requests the part that failed, in per cent."""
     order = [(name,) for name in tier.ordered(row.group[0] for row in answer.rows)]
     names = _labels(order)
@@ -200,41 +203,30 @@ def _colours(
     return [meanings.get(name, f"--c{at + 1}") for at, name in enumerate(series)]
 
 
-def _place(answer: Answer, start: datetime, zone: tzinfo) -> dict[str, Any]:
+def _place(answer: Answer, start: datetime, zone: ZoneInfo) -> dict[str, Any]:
     """Where an interval stands on the axis, and how it is called."""
     interval = answer.question.interval or "day"
-    begin, end = _instant(start), _instant(_interval_end(start, interval, zone))
+    begin, end = _instant(start), _instant(interval_end(start, interval, zone.key))
     return {"when": when(start, interval, zone), "start": begin, "end": end, "middle": (begin + end) // 2}
 
 
-def when(start: datetime, interval: str, zone: tzinfo) -> str:
+def when(start: datetime, interval: str, zone: ZoneInfo) -> str:
     """How an interval is called, in the reader's zone."""
     return start.astimezone(zone).strftime(_TIME_FORMATS[interval])
 
 
-def _interval_end(start: datetime, interval: str, zone: tzinfo) -> datetime:
-    """The first moment after an interval, as the zone's clocks and calendar have it."""
-    if interval == "hour":
-        return start + timedelta(hours=1)
-    local = start.astimezone(zone)
-    if interval == "month":
-        year, month = divmod(local.year * 12 + local.month, 12)
-        return local.replace(year=year, month=month + 1).astimezone(UTC)
-    return (local + timedelta(days=7 if interval == "week" else 1)).astimezone(UTC)
-
-
-def _ticks(starts: Sequence[datetime], interval: str, zone: tzinfo) -> dict[str, str]:
+def _ticks(starts: Sequence[datetime], interval: str, zone: ZoneInfo) -> dict[str, str]:
     """The middle of an interval in milliseconds → its label in the reader's zone, at most nine, evenly apart on
     the zone's own clock: the browser knows neither zone nor calendar."""
     moments = [min(starts)]
     while moments[-1] < max(starts) and len(moments) < 20_000:
-        moments.append(_interval_end(moments[-1], interval, zone))
+        moments.append(interval_end(moments[-1], interval, zone.key))
     if interval == "hour":
         step = next((n for n in (1, 2, 3, 6, 12, 24) if len(moments) <= _TICKS * n), 24)
         moments = [at for at in moments if at.astimezone(zone).hour % step == 0]
     moments = moments[:: -(-len(moments) // _TICKS) or 1]
     return {
-        str((_instant(at) + _instant(_interval_end(at, interval, zone))) // 2): _tick(
+        str((_instant(at) + _instant(interval_end(at, interval, zone.key))) // 2): _tick(
             at.astimezone(zone), interval
         )
         for at in moments
@@ -261,7 +253,7 @@ def _series_marks(
     amount: dict[str, Any],
     tooltip: dict[str, Any],
     series: list[str],
-    zone: tzinfo,
+    zone: ZoneInfo,
     *,
     stacked: bool,
 ) -> dict[str, Any]:
@@ -280,7 +272,7 @@ def _series_marks(
     return {"mark": {"type": "bar"} if stacked else line, "encoding": encoding}
 
 
-def _time_axis(answer: Answer, zone: tzinfo) -> dict[str, Any]:
+def _time_axis(answer: Answer, zone: ZoneInfo) -> dict[str, Any]:
     """The axis of the whole window, its labels written here."""
     starts = [row.start for row in answer.rows if row.start is not None]
     ticks = _ticks(starts, answer.question.interval or "day", zone)

@@ -14,7 +14,7 @@ def period_links(address: Address, path: str) -> Sequence[tuple[str, str, bool]]
     return [
         (
             words,
-            replace(address, last=value, start="", end="", cursor="").to(path),
+            replace(address, last=value, start="", end="", cursor="", offset=0).to(path),
             value == address.last and not address.has_dates(),
         )
         for value, words in PERIODS.items()

@@ -6,8 +6,6 @@ from datetime import datetime
 
 from core.window import Window, interval_end
 
-__all__ = ["interval_end", "within"]
-
 
 def within(start: datetime, interval: str, window: Window, zone: str = "UTC") -> Window:
     """The part of an interval that lies in the window: what its row was summed over."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
-from core.question import Answer, CostQuestion, Interval, Lens, Row, Value
+from core.question import MAX_ROWS, Answer, CostQuestion, Interval, Lens, Row, Value
 from core.window import Window
 from web import chart, format, tier
 from web.address import Address
@@ -81,7 +82,7 @@ class Overview:
     tops: Sequence[Top]
 
 
-def overview(lens: Lens, project_id: int, address: Address, now: datetime, zone: tzinfo) -> Overview | None:
+def overview(lens: Lens, project_id: int, address: Address, now: datetime, zone: ZoneInfo) -> Overview | None:
     """Six questions, however many rows, a few at a time; None where the window holds no request."""
     plain = replace(address.plain(), order="")
     by_tier = _question(plain, now, _SUMS + _TIMES, group_by=("tier",), limit=_TIER_ROWS)
@@ -111,7 +112,7 @@ def _question(
     *,
     group_by: tuple[str, ...],
     interval: str = "",
-    limit: int = 10_000,
+    limit: int = MAX_ROWS,
 ) -> CostQuestion:
     return replace(address, group_by=group_by, interval=interval).question(now, metrics, limit)
 
@@ -158,7 +159,7 @@ def _top(answer: Answer, plain: Address, whole: Answer) -> Top:
     return Top(name, answer, shares, replace(plain, group_by=(name,)).to("/attribution"), behind)
 
 
-def _cards(series: Answer, plain: Address, zone: tzinfo) -> dict[str, Card]:
+def _cards(series: Answer, plain: Address, zone: ZoneInfo) -> dict[str, Card]:
     def card(id: str, title: str, axis: str, metric: str) -> Card:
         order = "errors" if metric == chart.ERROR_SHARE else metric
         asked = replace(plain, group_by=("tier",), interval=series.question.interval or "", order=order)
@@ -173,7 +174,7 @@ def _cards(series: Answer, plain: Address, zone: tzinfo) -> dict[str, Card]:
     }
 
 
-def _table(series: Answer, metric: str, zone: tzinfo) -> tuple[list[Value], list[tuple[str, list[str]]]]:
+def _table(series: Answer, metric: str, zone: ZoneInfo) -> tuple[list[Value], list[tuple[str, list[str]]]]:
     """The figures behind a chart, the latest first."""
     columns = tier.ordered(row.group[0] for row in series.rows)
     cells = {(row.start, row.group[0]): _written(row, metric) for row in series.rows}

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 
+from core.errors import BadQuestion
+from core.window import check_zone
+
 COOKIE = "tripoint_zone"
 UTC = ZoneInfo("UTC")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,3}")
 
 
 def zone_of(request: Request) -> ZoneInfo:
     """The zone that the reader's browser named; UTC where it named none, or none that is known here."""
-    name = request.cookies.get(COOKIE, "")
-    if len(name) > 60 or not _NAME.fullmatch(name):
-        return UTC
     try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):  # a folder of the database is no zone either
+        return ZoneInfo(check_zone(request.cookies.get(COOKIE, "")))
+    except BadQuestion:
         return UTC
 
 

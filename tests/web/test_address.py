@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from core.errors import BadQuestion
 from core.question import DIMENSIONS, METRICS
-from core.window import Window
+from core.window import Window, interval_end
 from web.address import PERIODS, Address, came_from_form, parse_address
-from web.interval import interval_end, within
+from web.interval import within
 
 FIXED = {"streaming", "status", "pricing_status", "state", "http_status", "cascade_step", "attempt"}
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)

@@ -15,18 +15,11 @@ from sqlalchemy import Engine, text
 from core.store.session import transaction
 from tests.conftest import Project, Server, make_project
 from tests.web.conftest import AGENT_TRACE, Opener, Watched
-from tests.web.test_browser import as_written
+from tests.web.test_browser import PAGES, as_written
 
 pytestmark = pytest.mark.browser
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
-PAGES = (
-    "/overview",
-    "/attribution",
-    "/attribution?interval=day&group_by=feature,tier",
-    "/requests",
-    "/api/docs",
-)
 METRICS = "requests,cost,errors,latency_p50,latency_p95,ttft_p50,ttft_p95"
 _CROWD = 100_000
 _FILL = text("""

@@ -120,7 +120,7 @@ def test_the_share_of_failed_requests_is_over_each_tiers_own() -> None:
         Row(("lightweight",), START, {"requests": 50, "errors": 0}, 0),
     ]
     whole = Answer(question, START, rows, rows[0], Coverage(54, 54, 0, {}, 0, 0, 0), 2)
-    spec = chart.small(whole, chart.ERROR_SHARE, UTC)
+    spec = chart.small(whole, chart.ERROR_SHARE, ZoneInfo("UTC"))
     assert spec is not None
     drawn = {datum["group"]: (datum["value"], datum["shown"]) for datum in spec["data"]["values"]}
     assert drawn == {"premium": (25.0, "25%: 1 of 4"), "lightweight": (0.0, "0%: 0 of 50")}

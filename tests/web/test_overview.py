@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,6 +14,7 @@ from web.overview import overview
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+ZONE = ZoneInfo("UTC")
 
 
 class Asked:
@@ -33,7 +35,7 @@ class Asked:
 
 def test_the_page_asks_six_questions_however_many_rows() -> None:
     lens = Asked()
-    assert overview(lens, 1, Address(last="7"), NOW, UTC) is not None
+    assert overview(lens, 1, Address(last="7"), NOW, ZONE) is not None
     assert len(lens.questions) == 6
     # Percentiles are dear: all four in one question, one in another.
     dear = sorted(sum("_p" in name for name in question.metrics) for question in lens.questions)
@@ -42,7 +44,7 @@ def test_the_page_asks_six_questions_however_many_rows() -> None:
 
 def test_half_a_day_is_compared_with_half_a_day() -> None:
     lens = Asked()
-    view = overview(lens, 1, Address(last="7"), NOW, UTC)
+    view = overview(lens, 1, Address(last="7"), NOW, ZONE)
     assert view is not None and view.before is not None
     begin = datetime(2026, 11, 18, tzinfo=UTC)
     before = next(question for question in lens.questions if not question.group_by)
@@ -52,26 +54,26 @@ def test_half_a_day_is_compared_with_half_a_day() -> None:
 
 def test_a_period_that_is_over_is_compared_whole() -> None:
     lens = Asked()
-    view = overview(lens, 1, Address(start="2026-10-01", end="2026-11-01"), NOW, UTC)
+    view = overview(lens, 1, Address(start="2026-10-01", end="2026-11-01"), NOW, ZONE)
     before = next(question for question in lens.questions if not question.group_by)
     assert before.window == Window(datetime(2026, 8, 31, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC))
     assert view is not None and view.before is not None and view.before.cut == ""
 
 
 def test_all_time_has_nothing_before_it() -> None:
-    view = overview(Asked(), 1, Address(last="all"), NOW, UTC)
+    view = overview(Asked(), 1, Address(last="all"), NOW, ZONE)
     assert view is not None and view.before is None
 
 
 def test_the_cost_of_a_request_is_over_those_with_a_price() -> None:
-    view = overview(Asked(requests=4, unpriced=1), 1, Address(), NOW, UTC)
+    view = overview(Asked(requests=4, unpriced=1), 1, Address(), NOW, ZONE)
     assert view is not None and view.total.cost_each == 100
-    view = overview(Asked(requests=1, unpriced=1), 1, Address(), NOW, UTC)
+    view = overview(Asked(requests=1, unpriced=1), 1, Address(), NOW, ZONE)
     assert view is not None and view.total.cost_each is None
 
 
 def test_a_window_without_requests_has_no_overview() -> None:
-    assert overview(Asked(requests=0), 1, Address(), NOW, UTC) is None
+    assert overview(Asked(requests=0), 1, Address(), NOW, ZONE) is None
 
 
 @pytest.mark.parametrize(
@@ -87,5 +89,5 @@ def test_a_window_without_requests_has_no_overview() -> None:
 )
 def test_the_interval_follows_the_length_of_the_window(address: Address, interval: str) -> None:
     lens = Asked()
-    overview(lens, 1, address, NOW, UTC)
+    overview(lens, 1, address, NOW, ZONE)
     assert {question.interval for question in lens.questions if question.interval} == {interval}

@@ -23,7 +23,7 @@ def test_the_zone_is_the_one_that_the_browser_named(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "Europe", "Mars/Base", "../../etc/passwd", "/etc/passwd", "x" * 99, "a\0b"]
+    "name", ["", "Europe", "Mars/Base", "../../etc/passwd", "/etc/passwd", "x" * 99, "a\0b", "Factory"]
 )
 def test_what_is_no_zone_is_utc(name: str) -> None:
     assert zone_of(asking(name)).key == "UTC"
