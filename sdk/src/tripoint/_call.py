@@ -14,7 +14,7 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from tripoint import _content
-from tripoint._chunks import shows_something
+from tripoint._chunks import ABORTED, STREAM, TTFT, shows_something
 from tripoint._log import harmless
 from tripoint._version import __version__
 from tripoint._words import let_go, untold
@@ -77,7 +77,7 @@ class Call:
             "gen_ai.request.model": model,
         }
         if stream:
-            self._before["gen_ai.request.stream"] = True
+            self._before[STREAM] = True
         for name, value in parameters.items():
             if (plain := _plain(value)) is not None:
                 self._before[f"gen_ai.request.{name}"] = plain
@@ -150,7 +150,7 @@ class Call:
             return
         self._done = True
         if self._aborted:
-            self._span.set_attribute("tripoint.aborted", True)
+            self._span.set_attribute(ABORTED, True)
         self._span.end()
 
     @property
@@ -163,9 +163,7 @@ class Call:
         """The first token is here: says so once, and that the answer was streamed."""
         if self._first is None:
             self._first = time.perf_counter() - self._started
-            self._span.set_attributes(
-                {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": self._first}
-            )
+            self._span.set_attributes({STREAM: True, TTFT: self._first})
 
     @overload
     def stream(self, chunks: AsyncIterable[T]) -> AsyncStream[T]: ...
@@ -174,7 +172,7 @@ class Call:
     def stream(self, chunks: Any) -> Any:
         """The same chunks, watched: the first one that shows something is the first token, and the call lasts
         until the stream ends, fails or is thrown away, even after its block was left."""
-        self._span.set_attribute("gen_ai.request.stream", True)
+        self._span.set_attribute(STREAM, True)
         return AsyncStream(self, chunks) if hasattr(chunks, "__aiter__") else Stream(self, chunks)
 
     @harmless
@@ -264,13 +262,24 @@ class Call:
             self._finish()
 
 
-class _Watched:
-    """A stream that tells its call how it ended, once."""
+class _Watched(Generic[T]):
+    """A stream that shows its call each chunk, and tells it how it ended, once."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._open = True
         call._opened()
+
+    def _seen(self, chunk: T) -> T:
+        if self._call._first is None:
+            self._call._chunk(chunk)
+        return chunk
+
+    def _stopped(self, error: BaseException) -> None:
+        if isinstance(error, (StopIteration, StopAsyncIteration)):
+            self._end(whole=True)
+        else:
+            self._end(error)
 
     def _end(self, error: BaseException | None = None, whole: bool = False) -> None:
         if self._open:
@@ -282,7 +291,7 @@ class _Watched:
             self._end()
 
 
-class Stream(_Watched, Generic[T]):
+class Stream(_Watched[T]):
     """The chunks of an answer."""
 
     def __init__(self, call: Call, chunks: Iterable[T]) -> None:
@@ -295,16 +304,10 @@ class Stream(_Watched, Generic[T]):
 
     def __next__(self) -> T:
         try:
-            chunk = next(self._each)
-        except StopIteration:
-            self._end(whole=True)
-            raise
+            return self._seen(next(self._each))
         except BaseException as error:
-            self._end(error)
+            self._stopped(error)
             raise
-        if self._call._first is None:
-            self._call._chunk(chunk)
-        return chunk
 
     def close(self) -> None:
         """Stop here; closes what it reads from where that can be closed."""
@@ -314,7 +317,7 @@ class Stream(_Watched, Generic[T]):
             close()
 
 
-class AsyncStream(_Watched, Generic[T]):
+class AsyncStream(_Watched[T]):
     """The chunks of an answer, asynchronously."""
 
     def __init__(self, call: Call, chunks: AsyncIterable[T]) -> None:
@@ -327,16 +330,10 @@ class AsyncStream(_Watched, Generic[T]):
 
     async def __anext__(self) -> T:
         try:
-            chunk = await anext(self._each)
-        except StopAsyncIteration:
-            self._end(whole=True)
-            raise
+            return self._seen(await anext(self._each))
         except BaseException as error:
-            self._end(error)
+            self._stopped(error)
             raise
-        if self._call._first is None:
-            self._call._chunk(chunk)
-        return chunk
 
     async def aclose(self) -> None:
         """Stop here; closes what it reads from where that can be closed."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+# What a span says of its stream.
+STREAM = "gen_ai.request.stream"
+TTFT = "gen_ai.response.time_to_first_chunk"
+ABORTED = "tripoint.aborted"
+
 
 def shows_something(chunk: Any) -> bool:
     """Whether a chunk holds text, a tool call or reasoning: a role alone, a prelude, a ping or an empty text is

@@ -19,12 +19,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.trace import StatusCode
 
-from tripoint._chunks import shows_something
+from tripoint._chunks import ABORTED, STREAM, TTFT, shows_something
 from tripoint._log import harmless, tell_once
-
-TTFT = "gen_ai.response.time_to_first_chunk"
-STREAM = "gen_ai.request.stream"
-ABORTED = "tripoint.aborted"
 
 # Which client's calls an instrumentation scope reports; longer names before shorter ones that they begin with.
 _SCOPES = (

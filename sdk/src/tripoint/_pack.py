@@ -48,7 +48,7 @@ def _bodies(
 ) -> Iterator[Parcel | int]:
     body = _encoded(spans, resource)
     if body is not None and len(body) <= LARGEST:
-        yield Parcel(gzip.compress(body, 1) if packed else body, len(spans), now)
+        yield _parcel(body, len(spans), packed, now)
     elif len(spans) > 1:
         half = len(spans) // 2
         yield from _bodies(spans[:half], resource, packed, now)
@@ -56,11 +56,13 @@ def _bodies(
     elif body is not None:
         tell_once("large", "a span of %d bytes is too large; its content was dropped", len(body))
         bare = _encoded([_content.current.without_content(spans[0])], resource)
-        yield (
-            Parcel(gzip.compress(bare, 1) if packed else bare, 1, now) if bare and len(bare) <= LARGEST else 1
-        )
+        yield _parcel(bare, 1, packed, now) if bare and len(bare) <= LARGEST else 1
     else:
         yield 1
+
+
+def _parcel(body: bytes, spans: int, packed: bool, now: float) -> Parcel:
+    return Parcel(gzip.compress(body, 1) if packed else body, spans, now)
 
 
 def _encoded(spans: Sequence[ReadableSpan], resource: Mapping[str, str]) -> bytes | None:

@@ -103,23 +103,27 @@ def words_in(where: Context | None = None) -> Mapping[str, Word]:
     return {**known, **_ours(carried)} if carried else known
 
 
+def _is_ours(name: str) -> bool:
+    return name in _OURS or name.startswith(TAG)
+
+
 def _ours(carried: Mapping[str, object]) -> dict[str, Word]:
     return {
-        name: value[:LONGEST]
-        for name, value in carried.items()
-        if isinstance(value, str) and (name in _OURS or name.startswith(TAG))
+        name: value[:LONGEST] for name, value in carried.items() if isinstance(value, str) and _is_ours(name)
     }
+
+
+def _foreign(carried: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in carried.items() if not _is_ours(name)}
 
 
 def told_to(where: Context, travels: Callable[[str], bool]) -> Context:
     """The same context with those of its words in Baggage that may travel, and no others of ours."""
-    foreign = {
-        name: value
-        for name, value in baggage.get_all(where).items()
-        if name not in _OURS and not name.startswith(TAG)
-    }
     words = words_in(where)
-    carried = {**foreign, **{name: str(value) for name, value in words.items() if travels(name)}}
+    carried = {
+        **_foreign(baggage.get_all(where)),
+        **{name: str(value) for name, value in words.items() if travels(name)},
+    }
     return Context({**where, _SAID: _Said(words, carried), _BAGGAGE: carried})
 
 
@@ -329,7 +333,7 @@ def untold(where: Context) -> Context:
     carried = cast("Mapping[str, object]", where.get(_BAGGAGE) or _NOTHING)
     if not carried:
         return where
-    foreign = {name: v for name, v in carried.items() if name not in _OURS and not name.startswith(TAG)}
+    foreign = _foreign(carried)
     if len(foreign) == len(carried):
         return where
     return Context({**where, _SAID: _Said(words_in(where), foreign), _BAGGAGE: foreign})

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from tripoint import _content, _spool
+from tripoint._chunks import ABORTED, STREAM, TTFT
 from tripoint._setup import stamp
 from tripoint._words import CONTEXT, ROUTE, TAG
 
@@ -53,8 +54,8 @@ _NAMES: Mapping[str, Sequence[str]] = {
         "gen_ai.usage.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
     ),
-    "ttft_s": ("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token"),
-    "stream": ("gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming"),
+    "ttft_s": (TTFT, "gen_ai.server.time_to_first_token"),
+    "stream": (STREAM, "gen_ai.is_streaming", "llm.is_streaming"),
     "error_type": ("error.type",),
     "http_status": ("http.response.status_code",),
     "cost_usd": ("gen_ai.usage.cost",),
@@ -209,7 +210,7 @@ def _call(span: ReadableSpan) -> CapturedCall:
         tags={name[len(TAG) :]: value for name, value in said.items() if name.startswith(TAG)},
         route={word: said[name] for word, name in ROUTE.items() if word != "tier" and name in said},
         duration_s=((span.end_time or 0) - (span.start_time or 0)) / 1e9,
-        aborted=bool(said.get("tripoint.aborted", False)),
+        aborted=bool(said.get(ABORTED, False)),
         finish_reason=str(reasons[0]) if isinstance(reasons, (list, tuple)) and reasons else None,
         span=span,
         **{word: said.get(name) for word, name in CONTEXT.items()},  # type: ignore[arg-type]
