@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
@@ -26,6 +27,8 @@ _STEP_NS = 2_000_000  # what an application's own code takes between two calls
 class Clock:
     """The time of one visit. Its ids follow from the visit, so that a demo run twice a day counts once."""
 
+    asks: ClassVar[Mapping[str, object]] = {}
+
     def __init__(self, visit: Visit) -> None:
         self.visit = visit
         self.now_ns = round(visit.started.timestamp() * 1e6) * 1000
@@ -37,7 +40,7 @@ class Clock:
     def behaviour(self, model: str, retry: bool) -> str:
         """The header for the next call, or for the same call once more."""
         if not retry:
-            self._behaviour = json.dumps(self.visit.behaviour(self.calls, model))
+            self._behaviour = json.dumps({**self.visit.behaviour(self.calls, model), **self.asks})
             self.calls += 1
         return self._behaviour
 
@@ -48,6 +51,12 @@ class Clock:
         self.now_ns += round(1e6 * float(total_ms or 0))
         if not ok:
             self.now_ns += round(1e9 * float(headers.get("retry-after") or 0))
+
+
+class LiveClock(Clock):
+    """Asks the provider to wait; stamps nothing, where no `Backdater` is."""
+
+    asks: ClassVar[Mapping[str, object]] = {"wait": 1}
 
 
 clock: ContextVar[Clock | None] = ContextVar("demo_clock", default=None)

@@ -12,13 +12,13 @@ import asyncio
 import contextvars
 import json
 import logging
-import os
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,7 +34,8 @@ from demo.apps.ide_plugin import IdePlugin
 from demo.apps.legal_desk import LegalDesk
 from demo.apps.summariser import Summariser
 from demo.apps.support_bot import SupportBot
-from demo.backdate import Backdater, Clock, VisitIds, clock
+from demo.backdate import Backdater, Clock, LiveClock, VisitIds, clock
+from demo.parent import end_with_parent
 from demo.workload import Visit, live_visits, visits
 
 _THREADS = 6
@@ -151,8 +152,16 @@ def _root(visit: Visit) -> Any:
     )
 
 
-def _apologise() -> None:
-    trace.get_current_span().set_status(Status(StatusCode.ERROR))
+@contextmanager
+def _visit(here: Clock, tally: Tally) -> Iterator[None]:
+    """One visit from its root span to its place in the tally, answered or given up."""
+    clock.set(here)
+    with _root(here.visit):
+        try:
+            yield
+        except _GAVE_UP:
+            trace.get_current_span().set_status(Status(StatusCode.ERROR))
+    tally.add(here.calls)
 
 
 def run_sync(service: str, url: str, chosen: Iterable[Visit], tally: Tally) -> None:
@@ -160,14 +169,8 @@ def run_sync(service: str, url: str, chosen: Iterable[Visit], tally: Tally) -> N
     serve = _sync_app(service, url)
 
     def visit_once(visit: Visit) -> None:
-        here = Clock(visit)
-        clock.set(here)
-        with _root(visit):
-            try:
-                serve(visit)
-            except _GAVE_UP:
-                _apologise()
-        tally.add(here.calls)
+        with _visit(Clock(visit), tally):
+            serve(visit)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         for _ in pool.map(lambda visit: contextvars.Context().run(visit_once, visit), chosen):
@@ -180,14 +183,8 @@ async def run_async(url: str, chosen: Iterable[Visit], tally: Tally) -> None:
     waiting = iter(chosen)
 
     async def visit_once(visit: Visit) -> None:
-        here = Clock(visit)
-        clock.set(here)
-        with _root(visit):
-            try:
-                await serve(visit)
-            except _GAVE_UP:
-                _apologise()
-        tally.add(here.calls)
+        with _visit(Clock(visit), tally):
+            await serve(visit)
 
     async def user() -> None:
         for visit in waiting:
@@ -205,25 +202,12 @@ def run_live(url: str, tally: Tally) -> None:
     for visit in live_visits(seed=time.time_ns()):
         if time.monotonic() > until:
             return
-        here = LiveClock(visit)
-        clock.set(here)
-        with _root(visit):
-            try:
-                if visit.feature.service == "ide-plugin":
-                    loop.run_until_complete(plugin(visit))
-                else:
-                    apps[visit.feature.service](visit)
-            except _GAVE_UP:
-                _apologise()
-        tally.add(here.calls)
+        with _visit(LiveClock(visit), tally):
+            if visit.feature.service == "ide-plugin":
+                loop.run_until_complete(plugin(visit))
+            else:
+                apps[visit.feature.service](visit)
         time.sleep(_LIVE_PAUSE_S)
-
-
-class LiveClock(Clock):
-    """Asks the provider to wait; stamps nothing, since `Backdater` is not there."""
-
-    def behaviour(self, model: str, retry: bool) -> str:
-        return json.dumps({**json.loads(super().behaviour(model, retry)), "wait": 1})
 
 
 # the process -------------------------------------------------------------------------------------------
@@ -231,7 +215,7 @@ class LiveClock(Clock):
 
 def main() -> None:
     given = _arguments()
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    end_with_parent(1)
     warnings.simplefilter("ignore", DeprecationWarning)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     if not given.live:
@@ -270,12 +254,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--live", action="store_true", help="visits of all services in real time")
     return parser.parse_args()
-
-
-def _end_with_input() -> None:
-    """Whoever started it holds the other end: it closes even where that process is killed."""
-    sys.stdin.read()
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import threading
 
 import uvicorn
 
+from demo.parent import end_with_parent
 from demo.provider.app import create_provider
 from demo.provider.run import address, listening
 
@@ -24,19 +22,13 @@ def main() -> None:
     parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     given = parser.parse_args()
     if given.until_eof:
-        threading.Thread(target=_end_with_input, daemon=True).start()
+        end_with_parent(0)
     with listening(given.port) as listener:
         print(address(listener), flush=True)
         config = uvicorn.Config(
             create_provider(given.wait), log_config=None, access_log=False, timeout_graceful_shutdown=1
         )
         uvicorn.Server(config).run([listener])
-
-
-def _end_with_input() -> None:
-    """Whoever started it holds the other end: it closes even where that process is killed."""
-    sys.stdin.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":
