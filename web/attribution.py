@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from core.question import METRICS, MONEY, Answer, Row, Value
 from web import format
@@ -57,25 +58,26 @@ class Table:
     hidden: int
 
 
-def table(answer: Answer, address: Address) -> Table:
-    """The rows of an answer that a page shows: over time the latest, else the leading ones."""
+def table(answer: Answer, address: Address, drawn: str) -> Table:
+    """The rows of an answer that a page shows: over time the latest, else the leading ones; `drawn` is the metric
+    of the chart."""
     rows = answer.rows[-ROWS_MAX:] if answer.question.interval else answer.rows[:ROWS_MAX]
     if answer.question.interval:
         rows = rows[::-1]
     lines = [_line(answer, address, row) for row in rows]
     total = _total(answer, address)
     columns = [
-        _column(name, at, answer, address, [*lines, total]) for at, name in enumerate(answer.question.metrics)
+        _column(name, at, address, drawn, [*lines, total]) for at, name in enumerate(answer.question.metrics)
     ]
     return Table(columns, lines, total, answer.groups - len(lines))
 
 
-def _column(name: str, at: int, answer: Answer, address: Address, lines: Sequence[Line]) -> Column:
+def _column(name: str, at: int, address: Address, drawn: str, lines: Sequence[Line]) -> Column:
     return Column(
         metric=name,
         name=METRIC_NAMES[name],
         link=address.ordered(name).to("/attribution"),
-        chosen=name == answer.question.order,
+        chosen=name == drawn,
         digits=format.most_decimals(line.cells[at].text for line in lines) if name in MONEY else 0,
     )
 
@@ -84,9 +86,16 @@ def _line(answer: Answer, address: Address, row: Row) -> Line:
     behind = address.only(list(zip(answer.question.group_by, row.group, strict=True))).plain()
     interval = answer.question.interval
     if interval and row.start:
-        behind = behind.within(within(row.start, interval, answer.question.window))
-    start = row.start.strftime("%Y-%m-%d %H:%M" if interval == "hour" else "%Y-%m-%d") if row.start else None
-    return Line(row.group, start, behind.to("/requests"), _cells(answer, row, behind))
+        behind = behind.within(within(row.start, interval, answer.question.window, answer.question.zone))
+    return Line(row.group, _start(answer, row), behind.to("/requests"), _cells(answer, row, behind))
+
+
+def _start(answer: Answer, row: Row) -> str | None:
+    """Where a row's interval begins, on the reader's clocks."""
+    if row.start is None:
+        return None
+    local = row.start.astimezone(ZoneInfo(answer.question.zone))
+    return local.strftime("%Y-%m-%d %H:%M" if answer.question.interval == "hour" else "%Y-%m-%d")
 
 
 def _total(answer: Answer, address: Address) -> Line:

@@ -133,13 +133,15 @@ def _add_costs(routes: APIRouter, web: Web) -> None:
         if came_from_form(pairs):
             return RedirectResponse(address.to("/attribution"), 303)
         limit = MAX_ROWS if address.interval else attribution.ROWS_MAX
-        answer = web.lens.ask(access.project_id, address.question(web.clock(), _SHOWN, limit))
-        order = answer.question.order if answer.question.order in METRICS else "cost"
+        order = address.order if address.order in METRICS else "cost"
+        # Over time the chosen metric is drawn, and the rows stay in the order of time.
+        asked = replace(address, order="", direction="") if address.interval else address
+        answer = web.lens.ask(access.project_id, asked.question(web.clock(), (*_SHOWN, order), limit))
         return render(
             "attribution.html",
             **_common(request, address, "/attribution"),
             answer=answer,
-            table=attribution.table(answer, address),
+            table=attribution.table(answer, address, order),
             spec=script_json(chart.spec(answer, order, ZoneInfo(address.zone))),
             chart_note=chart.note(answer, order),
             order=order,

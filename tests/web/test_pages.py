@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import httpx
@@ -11,7 +12,9 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.conftest import Project, Server
+from tests.otlp import llm_span
 from tests.web.conftest import AGENT_TRACE, HOSTILE, cookie_of, sign_in_url
+from tests.web.workload import send
 from web.safety import HEADERS
 
 PAGES = (
@@ -168,3 +171,25 @@ def test_a_form_with_empty_fields_moves_on_to_a_short_address(visitor: httpx.Cli
     assert (
         answer.status_code == 303 and answer.headers["location"] == "/attribution?last=7&group_by=user&tier=a"
     )
+
+
+def test_over_time_rows_stay_in_order_of_time_whatever_is_drawn_and_days_are_the_readers(
+    server: Server, owner: Engine, project: Project
+) -> None:
+    # 19:00 UTC on the 1st is half past midnight on the 2nd in Kolkata; that day is the dearer one.
+    late = round(datetime(2026, 11, 1, 19, tzinfo=UTC).timestamp()) * 1_000_000_000
+    hour = 3600 * 1_000_000_000
+    spans = [
+        llm_span(start_ns=late, input_tokens=9_000, tripoint__feature="chat"),
+        llm_span(start_ns=late - 10 * hour, input_tokens=10, tripoint__feature="chat"),
+    ]
+    with server.client(cookies={"tripoint_session": cookie_of(server, owner, project)}) as client:
+        send(client, project, spans)
+        question = "last=all&group_by=feature&interval=day&order=cost&zone=Asia/Kolkata"
+        text = client.get(f"/attribution?{question}").raise_for_status().text
+        assert re.findall(r'<td class="time">(.+?)</td>', text) == ["2026-11-02", "2026-11-01"]
+        assert '<option value="cost" selected>' in text
+        (link, *_) = re.findall(r'href="(/requests\?from=2026-11-02[^"]*)"', text)
+        behind = client.get(link.replace("&amp;", "&")).raise_for_status().text
+        assert '<b data-total="requests">1</b>' in behind
+        assert "Started (Asia/Kolkata)" in behind and "2026-11-02 00:30:00" in behind
