@@ -16,7 +16,7 @@ find_python() {
       return
     fi
   done
-  die "Python 3.11, 3.12 or 3.13 is needed and none was found. On Debian: apt install python3 python3-venv"
+  die "Python 3.11, 3.12 or 3.13 is needed; found here: $(python3 --version 2>/dev/null || echo none). On Debian 12 or newer: apt install python3 python3-venv"
 }
 
 make_venv() {
