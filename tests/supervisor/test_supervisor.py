@@ -175,7 +175,7 @@ def _python_for(user: str | None) -> str:
         try:
             subprocess.run([candidate, "-c", ""], check=True, capture_output=True, cwd="/", **_as_user(user))
             return candidate
-        except (OSError, subprocess.CalledProcessError):
+        except (OSError, subprocess.SubprocessError):
             continue
     pytest.skip("no interpreter that a normal user can run")
 
