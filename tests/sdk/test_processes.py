@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import free_port
@@ -288,6 +289,35 @@ for page in ("plain", "stream"):
     assert done.stdout == "a\nab\n"
     said = [(s["name"], s["attributes"]["user.id"], s["attributes"]["tripoint.feature"]) for s in sink.spans]
     assert said == [("chat plain", "u1", "chat"), ("chat stream", "u1", "chat")]
+
+
+SERVED = """
+import fastapi, tripoint, uvicorn
+tripoint.init(service="shop")
+app = fastapi.FastAPI()
+app.add_middleware(tripoint.ASGIMiddleware)
+
+@app.post("/")
+async def ask():
+    with tripoint.llm_call("m", provider="p"): pass
+"""
+
+
+def test_a_server_that_is_told_to_end_delivers(sink: Sink, tmp_path: Path) -> None:
+    (tmp_path / "served.py").write_text(SERVED)
+    port = free_port()
+    told = environment(sink.url, PYTHONPATH=f"{SOURCE}:{tmp_path}")
+    command = [sys.executable, "-m", "uvicorn", "served:app", "--port", str(port)]
+    server = subprocess.Popen(command, env=told, stderr=subprocess.PIPE, text=True)
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(retries=9), trust_env=False) as client:
+            client.post(f"http://127.0.0.1:{port}/").raise_for_status()
+        server.send_signal(signal.SIGTERM)
+        said = server.communicate(timeout=30)[1]
+    finally:
+        server.kill()
+    assert (server.returncode, "tripoint" in said) == (-signal.SIGTERM, False), said
+    assert "chat m" in sink.names()
 
 
 CELERY = """

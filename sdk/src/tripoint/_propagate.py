@@ -13,6 +13,7 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tripoint._log import harmless
+from tripoint._setup import deliver
 from tripoint._words import Travel, inside, let_go, told_to, traveller
 
 P = ParamSpec("P")
@@ -91,18 +92,34 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class ASGIMiddleware:
-    """Goes on, for each HTTP request and websocket, where its sender was. Not needed under OpenTelemetry's own
-    instrumentation of the framework, and harmless there."""
+    """Goes on, for each HTTP request and websocket, where its sender was. Where OpenTelemetry's own instrumentation
+    of the framework does that already it changes nothing. When the server stops, what is left is sent, for at most
+    five seconds."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, _delivering(send))
+            return
         pairs = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope.get("headers") or ()
         ]
         with extract(pairs):
             await self._app(scope, receive, send)
+
+
+def _delivering(send: Send) -> Send:
+    """uvicorn ends by the signal that stopped it, so that Python's exit handlers do not run: the end of the
+    application's lifespan is the last moment that we are told of. No request is left that waiting could hold up."""
+
+    async def sent(message: MutableMapping[str, Any]) -> None:
+        if message["type"].startswith("lifespan.shutdown."):
+            deliver()
+        await send(message)
+
+    return sent
 
 
 class WSGIMiddleware:

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from tripoint import _content
 from tripoint._content import Capture, Policy, Redact
 from tripoint._guard import guard
-from tripoint._log import log, speak_up
-from tripoint._spool import Spool
+from tripoint._log import harmless, log, speak_up
+from tripoint._spool import EXIT_S, Spool
 from tripoint._wire import Wire
 from tripoint._words import ContextSpanProcessor, Travel, let_travel
 
@@ -99,6 +99,13 @@ def shutdown(timeout: float = 5.0) -> bool:
     except Exception as error:
         log.error("tripoint: shutdown failed: %r", error)
         return False
+
+
+@harmless
+def deliver() -> None:
+    """Send what is left as the process is about to end: at most five seconds, less where nobody is there."""
+    for spool in _spools:
+        spool.flush(EXIT_S, give_up=True)
 
 
 def stamp(provider: TracerProvider) -> None:
