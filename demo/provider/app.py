@@ -39,6 +39,7 @@ class Served:
     tokens: Tokens | None = None
     first_output_s: float | None = None
     ended_s: float | None = None
+    header_names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class Simulator:
         arrived = time.perf_counter()
         wire = WIRES[request.url.path]
         turn = next(self._turns)
-        served = Served(request.url.path, 200, _attempt(request), "")
+        names = frozenset(request.headers.keys())
+        served = Served(request.url.path, 200, _attempt(request), "", header_names=names)
         self.log.append(served)
         try:
             behaviour = read_behaviour(request.headers.get(HEADER))
