@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,7 @@ class Sink:
     """`replies` are given in turn, then all is taken. What was taken is in `spans`."""
 
     port: int = 0
+    tls: ssl.SSLContext | None = None
     replies: list[Reply] = field(default_factory=list)
     always: Reply = Reply()
     spans: list[dict[str, Any]] = field(default_factory=list)
@@ -40,7 +42,7 @@ class Sink:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def names(self) -> list[str]:
         return [span["name"] for span in self.spans]
@@ -119,6 +121,8 @@ def running(sink: Sink) -> Iterator[Sink]:
 
     server = Server(("127.0.0.1", sink.port), Handler)
     sink.port = server.server_address[1]
+    if sink.tls:
+        server.socket = sink.tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

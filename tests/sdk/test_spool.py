@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -285,8 +286,9 @@ def test_the_path_is_added_where_it_is_missing(endpoint: str, url: str) -> None:
 def test_a_proxy_is_used_where_the_environment_names_one(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", sink.url)
+    monkeypatch.setenv("http_proxy", sink.url.replace("//", "//me:p%40ss@"))
     assert Wire("http://tripoint.test:80", "k").post(b"", packed=False) == Answer("taken")
     assert sink.asked[0]["path"] == "http://tripoint.test:80/v1/traces"
+    assert sink.asked[0]["proxy-authorization"] == "Basic " + b64encode(b"me:p@ss").decode()
     monkeypatch.setenv("no_proxy", "tripoint.test")
     assert Wire("http://tripoint.test:80", "k").post(b"", packed=False).verdict == "again"

@@ -6,9 +6,10 @@ import contextlib
 import http.client
 import os
 import time
+from base64 import b64encode
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from tripoint._version import __version__
 
@@ -96,8 +97,8 @@ class Wire:
 
     def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
         if self._open is None:
-            self._open, self._target = _connect(self._where, self._path, self._answer_s)
-        self._open.request("POST", self._target, body, headers)
+            self._open, self._target, self._for_proxy = _connect(self._where, self._path, self._answer_s)
+        self._open.request("POST", self._target, body, {**headers, **self._for_proxy})
         answer = self._open.getresponse()
         text = answer.read(_LARGEST_ANSWER)
         if answer.will_close or not answer.isclosed():
@@ -197,19 +198,30 @@ def _seconds(retry_after: str | None, now: float) -> float | None:
     return min(max(seconds, 0.0), 300.0) if seconds == seconds else None
 
 
-def _connect(where: SplitResult, path: str, timeout: float) -> tuple[http.client.HTTPConnection, str]:
-    """A connection and what to ask it for, through the environment's proxy where there is one for this host."""
+def _connect(
+    where: SplitResult, path: str, timeout: float
+) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:
+    """A connection, what to ask it for and the headers that a proxy wants of each request. It goes through the
+    environment's proxy where there is one for this host."""
     host, secure = where.hostname or "", where.scheme == "https"
     port = where.port or (443 if secure else 80)
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     proxy = _proxy(where)
     if proxy is None:
-        return kind(host, port, timeout=timeout), path
+        return kind(host, port, timeout=timeout), path, {}
     through = kind(proxy.hostname or "", proxy.port or 8080, timeout=timeout)
     if not secure:
-        return through, where._replace(path=path, netloc=where.netloc.rpartition("@")[2]).geturl()
-    through.set_tunnel(host, port)
-    return through, path
+        target = where._replace(path=path, netloc=where.netloc.rpartition("@")[2]).geturl()
+        return through, target, _login(proxy)
+    through.set_tunnel(host, port, _login(proxy))
+    return through, path, {}
+
+
+def _login(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    who = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(who.encode()).decode()}"}
 
 
 def _proxy(where: SplitResult) -> SplitResult | None:
