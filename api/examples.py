@@ -176,6 +176,7 @@ ATTRIBUTION: dict[str, Any] = {
         "provisional": 0,
     },
     "groups": 1,
+    "next_offset": None,
     "total": {"requests": 3, "cost": "0.001234", "unpriced_requests": 1},
     "rows": [{"feature": "support-chat", "requests": 3, "cost": "0.001234", "unpriced_requests": 1}],
 }

@@ -19,12 +19,12 @@ from core.access import Access, check_role, key_in_header, new_key
 from core.errors import BadQuestion, Forbidden, TooLarge, TripointError
 from core.ledger import parse_request_id, parse_trace_id
 from core.pricing.price import PriceBook
-from core.question import DIMENSIONS, METRICS, Lens, Value, check_question, parse_filters
+from core.question import DIMENSIONS, MAX_ROWS, METRICS, Lens, Value, check_question, parse_filters
 from core.store import keys, requests
 from core.store.door import Door
 from core.store.prices import explain_request
 from core.store.session import tenant
-from core.window import Window, parse_instant
+from core.window import Window, check_zone, parse_instant
 
 _STATUS: tuple[tuple[type[TripointError], int, str], ...] = (
     (errors.TooLarge, 413, "Content Too Large"),
@@ -37,8 +37,9 @@ _STATUS: tuple[tuple[type[TripointError], int, str], ...] = (
 )
 _BODY_MAX_BYTES = 64 * 1024
 # What is no filter. The requests behind an attribution are asked for with the same words and perhaps more.
-_OF_COSTS = {"from", "to", "group_by", "interval", "metrics", "order", "limit"}
-_OF_REQUESTS = {*_OF_COSTS, "trace_id", "cursor"}
+_SHARED = {"from", "to", "zone", "group_by", "interval", "metrics", "order", "direction", "limit"}
+_OF_COSTS = {*_SHARED, "offset"}
+_OF_REQUESTS = {*_SHARED, "trace_id", "cursor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,22 @@ _FILTER_DOCS = {
 }
 
 
-def _window(start: str | None, end: str | None) -> Window:
-    return Window(parse_instant(start, "from"), parse_instant(end, "to"))
+def _window(start: str | None, end: str | None, zone: str | None) -> Window:
+    of = check_zone(zone) if zone else "UTC"
+    return Window(parse_instant(start, "from", of), parse_instant(end, "to", of))
+
+
+_From = Annotated[
+    str | None, Query(alias="from", description="first moment, ISO 8601", examples=["2026-11-01"])
+]
+_To = Annotated[str | None, Query(alias="to", description="first moment after the window")]
+_Zone = Annotated[
+    str | None,
+    Query(
+        description="IANA time zone, such as Europe/Berlin, whose clocks cut the interval and read a `from` or `to`"
+        " without an offset; UTC where left out. Times are answered in UTC"
+    ),
+]
 
 
 def _words(text: str | None) -> list[str]:
@@ -182,25 +197,40 @@ def _add_costs(routes: APIRouter, api: Api) -> None:
         group_by: Annotated[
             str | None, Query(description="dimensions, separated by commas", examples=["feature,tier"])
         ] = None,
-        start: Annotated[
-            str | None, Query(alias="from", description="first moment, ISO 8601", examples=["2026-11-01"])
-        ] = None,
-        end: Annotated[str | None, Query(alias="to", description="first moment after the window")] = None,
-        interval: Annotated[str | None, Query(description="hour, day, week or month (UTC)")] = None,
+        start: _From = None,
+        end: _To = None,
+        zone: _Zone = None,
+        interval: Annotated[str | None, Query(description="hour, day, week or month of the zone")] = None,
         metrics: Annotated[
             str | None, Query(description="any of " + ", ".join(METRICS), examples=["requests,cost"])
         ] = None,
-        order: Annotated[str | None, Query(description="metric to order by, largest first")] = None,
-        limit: Annotated[int, Query(description="rows at the most, 1 to 10000")] = 1000,
+        order: Annotated[
+            str | None,
+            Query(
+                description="a metric, a dimension that groups, or start where there is an interval; left out, start"
+                " where there is an interval, else cost, or the first metric asked for"
+            ),
+        ] = None,
+        direction: Annotated[
+            str | None,
+            Query(description="asc or desc; left out, metrics the largest first, dimensions and start asc"),
+        ] = None,
+        limit: Annotated[int, Query(description=f"rows at the most, 1 to {MAX_ROWS}")] = 1000,
+        offset: Annotated[
+            int, Query(description="rows to leave out before the first: `next_offset` of the page before")
+        ] = 0,
     ) -> Any:
         question = check_question(
-            window=_window(start, end),
+            window=_window(start, end, zone),
             group_by=_words(group_by),
             filters=_filters(request, _OF_COSTS),
             interval=interval,
             metrics=_words(metrics),
             order=order,
+            direction=direction,
             limit=limit,
+            offset=offset,
+            zone=zone,
         )
         return JSONResponse(_plain(schema.attribution_out(api.lens.ask(access.project_id, question))))
 
@@ -218,8 +248,9 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
         request: Request,
         access: Access = reader,
         trace_id: Annotated[str | None, Query(description="32 hex digits")] = None,
-        start: Annotated[str | None, Query(alias="from", description="first moment, ISO 8601")] = None,
-        end: Annotated[str | None, Query(alias="to", description="first moment after the window")] = None,
+        start: _From = None,
+        end: _To = None,
+        zone: _Zone = None,
         limit: Annotated[int, Query(description="items at the most, 1 to 1000")] = 50,
         cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
     ) -> schema.RequestPage:
@@ -228,7 +259,7 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
         with tenant(api.engine, access.project_id) as connection:
             page = requests.find_requests(
                 connection,
-                _window(start, end),
+                _window(start, end, zone),
                 _filters(request, _OF_REQUESTS),
                 trace_id=parse_trace_id(trace_id) if trace_id else None,
                 cursor=cursor,

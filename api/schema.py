@@ -195,7 +195,7 @@ class CoverageOut(BaseModel):
 
 
 class AttributionOut(BaseModel):
-    """One row a group (and interval): its dimensions, `start` where an interval was asked for, its metrics."""
+    """One row a group (and interval): its dimensions, `start` (in UTC) where an interval was asked for, its metrics."""
 
     model_config = _shown(examples.ATTRIBUTION)
 
@@ -204,8 +204,11 @@ class AttributionOut(BaseModel):
     start: datetime | None = Field(alias="from", description="first moment of the window, null for no limit")
     end: datetime | None = Field(alias="to", description="first moment after the window, null for no limit")
     coverage: CoverageOut
-    groups: int = Field(description="how many rows there are before `limit`")
-    total: dict[str, Any] = Field(description="over all groups, those beyond `limit` included")
+    groups: int = Field(description="how many rows there are in all, whatever `offset` and `limit`")
+    next_offset: int | None = Field(description="`offset` of the rows after these, null where there are none")
+    total: dict[str, Any] = Field(
+        description="over all groups, those cut off by `offset` and `limit` included"
+    )
     rows: list[dict[str, Any]]
 
 
@@ -357,6 +360,7 @@ def attribution_out(answer: Answer) -> dict[str, Any]:
             "provisional": coverage.provisional,
         },
         "groups": answer.groups,
+        "next_offset": answer.next_offset,
         "total": _metrics(answer.total),
         "rows": [_row(answer, row) for row in answer.rows],
     }

@@ -160,6 +160,12 @@ class Answer:
     coverage: Coverage
     groups: int
 
+    @property
+    def next_offset(self) -> int | None:
+        """The offset of the rows after these, None where there are none."""
+        after = self.question.offset + len(self.rows)
+        return after if self.rows and after < self.groups else None
+
 
 class Lens(Protocol):
     """The seam before the engine that reads the ledger."""

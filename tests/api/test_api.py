@@ -113,6 +113,57 @@ def test_intervals_carry_their_start(get: Get, take: Callable[..., None]) -> Non
     assert row["start"] == datetime.now(UTC).strftime("%Y-%m-%dT00:00:00Z")
 
 
+def test_days_are_those_of_the_zone_and_written_in_utc(get: Get, take: Callable[..., None]) -> None:
+    # 19:00 UTC on the 1st is half past midnight on the 2nd in Kolkata.
+    late = datetime(2026, 11, 1, 19, tzinfo=UTC)
+    take(
+        llm_span(start_ns=round(late.timestamp()) * 10**9),
+        llm_span(start_ns=round((late - timedelta(hours=10)).timestamp()) * 10**9),
+    )
+    asked = {"interval": "day", "metrics": "requests", "zone": "Asia/Kolkata"}
+    assert [row["start"] for row in get("attribution", **asked)["rows"]] == [
+        "2026-10-31T18:30:00Z",
+        "2026-11-01T18:30:00Z",
+    ]
+    answer = get("attribution", **asked, from_="2026-11-02", to="2026-11-03")
+    assert (answer["from"], answer["to"]) == ("2026-11-01T18:30:00Z", "2026-11-02T18:30:00Z")
+    assert answer["total"]["requests"] == 1
+    assert len(get("requests", from_="2026-11-02", zone="Asia/Kolkata")["items"]) == 1
+    assert len(get("requests", from_="2026-11-02")["items"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "direction", "first"),
+    [("feature", None, "a"), ("feature", "desc", "c"), ("input_tokens", None, "b"), ("start", "desc", "c")],
+)
+def test_groups_come_in_order_and_all_of_them_page_by_page(
+    get: Get, take: Callable[..., None], order: str, direction: str | None, first: str
+) -> None:
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    take(
+        *(
+            llm_span(
+                tripoint__feature=name,
+                input_tokens=tokens,
+                start_ns=round((day - timedelta(days=ago)).timestamp()) * 10**9,
+            )
+            for name, tokens, ago in (("a", 20, 3), ("b", 90, 2), ("c", 50, 1))
+        )
+    )
+    asked = {"group_by": "feature", "interval": "day", "metrics": "input_tokens", "order": order}
+    asked |= {"direction": direction} if direction else {}
+    whole = get("attribution", **asked)
+    assert whole["rows"][0]["feature"] == first and whole["next_offset"] is None
+    rows, offset = [], 0
+    while offset is not None:
+        page = get("attribution", **asked, limit=2, offset=offset)
+        assert (page["groups"], page["total"]) == (3, whole["total"])
+        rows += page["rows"]
+        offset = page["next_offset"]
+    assert rows == whole["rows"]
+    assert get("attribution", **asked, offset=7)["rows"] == []
+
+
 @pytest.mark.parametrize("parameter", ["feature", "session", "tenant", "user", "tier", "model", "tag.team"])
 def test_requests_and_attribution_filter_alike(get: Get, take: Callable[..., None], parameter: str) -> None:
     named = {
@@ -333,6 +384,14 @@ BAD_QUESTIONS = {
     "attribution?unset=featre": "There is no dimension 'featre'",
     "attribution?metrics=costs": "There is no metric 'costs'",
     "attribution?order=costs": "There is no metric 'costs'",
+    "attribution?order=feature": "order=feature needs group_by=feature",
+    "attribution?order=start": "order=start needs an interval",
+    "attribution?direction=up": "Use asc or desc",
+    "attribution?offset=-1": "between 0 and 10000000",
+    "attribution?offset=10000001": "between 0 and 10000000",
+    "attribution?zone=Europe/Berln": "is not a time zone",
+    "requests?zone=Mars": "is not a time zone",
+    "requests?offset=50": "There is no dimension 'offset'",
     "attribution?interval=minute": "There is no interval 'minute'",
     "attribution?group_by=feature,tier,plan,user,model": "at most 4",
     "attribution?from=yesterday": "is not a time",
