@@ -29,7 +29,19 @@ PERIODS: Mapping[str, str] = {
     "all": "All time",
 }
 _OWN = {
-    *("group_by", "interval", "last", "from", "to", "zone", "order", "direction", "offset", "cursor"),
+    *(
+        "group_by",
+        "interval",
+        "last",
+        "from",
+        "to",
+        "zone",
+        "metric",
+        "order",
+        "direction",
+        "offset",
+        "cursor",
+    ),
     *("where", "is"),
 }
 _DEFAULT_LAST = "30"
@@ -48,6 +60,7 @@ class Address:
     end: str = ""
     group_by: tuple[str, ...] = ()
     interval: str = ""
+    metric: str = ""
     order: str = ""
     direction: str = ""
     offset: int = 0
@@ -55,6 +68,11 @@ class Address:
     zone: str = "UTC"
     zone_named: bool = False
     filters: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> str:
+        """The chart's metric: the chosen one, else the one that orders the rows, else cost."""
+        return self.metric or (self.order if self.order in METRICS else "cost")
 
     def window(self, now: datetime) -> Window:
         """The window in UTC; explicit times win over the period."""
@@ -94,7 +112,8 @@ class Address:
             pairs.append(("zone", self.zone))
         if self.group_by:
             pairs.append(("group_by", ",".join(self.group_by)))
-        pairs += [("interval", self.interval), ("order", self.order), ("direction", self.direction)]
+        pairs += [("interval", self.interval), ("metric", self.metric)]
+        pairs += [("order", self.order), ("direction", self.direction)]
         pairs += [*self.filter_pairs(), ("offset", str(self.offset or "")), ("cursor", self.cursor)]
         return urlencode([pair for pair in pairs if pair[1]])
 
@@ -123,7 +142,7 @@ class Address:
 
     def plain(self) -> Address:
         """The same window and filters without grouping and order, as the list of requests takes them."""
-        return replace(self.first(), group_by=(), interval="", order="", direction="")
+        return replace(self.first(), group_by=(), interval="", metric="", order="", direction="")
 
     def unfiltered(self) -> Address:
         """The same without filters."""
@@ -158,6 +177,8 @@ def parse_address(
     last = given.get("last") or _DEFAULT_LAST
     if last not in PERIODS:
         raise BadQuestion(f"last={last[:20]!r} is not one of {', '.join(PERIODS)}.")
+    if given.get("metric") and given["metric"] not in METRICS:
+        raise BadQuestion(f"There is no metric {given['metric'][:60]!r}. Use one of {', '.join(METRICS)}.")
     added = []
     if where := given.get("where"):
         added = [(where, given["is"]) if given.get("is") else ("unset", where)]
@@ -167,6 +188,7 @@ def parse_address(
         end=given.get("to", ""),
         group_by=tuple(dict.fromkeys(name for name in groups if name)) or default_group,
         interval=given.get("interval", ""),
+        metric=given.get("metric", ""),
         order=given.get("order", ""),
         direction=check_direction(given["direction"]) if given.get("direction") else "",
         offset=_offset(given.get("offset", "")),

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from core.question import METRICS, MONEY, Answer, Row, Value
+from core.question import MAX_ROWS, METRICS, MONEY, START, Answer, CostQuestion, Lens, Row, Value
 from web import format
 from web.address import Address
 from web.interval import within
-from web.metric import METRIC_NAMES, exact, shown
+from web.metric import ADDS_UP, METRIC_NAMES, exact, shown
 
-# A page of more rows would be read by nobody; the API has them all.
-ROWS_MAX = 200
+SHOWN = (
+    *("requests", "cost", "input_tokens", "output_tokens"),
+    *("latency_p50", "latency_p95", "ttft_p50", "ttft_p95", "errors"),
+)
+ROWS = 200
+"""Rows of a page of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +43,124 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One metric's heading; `digits` is how many its longest amount has behind the point."""
+class Heading:
+    """What stands above a column: its link puts the rows in its order, or turns that. `sorted` is as `aria-sort`
+    says it, empty where another column orders the rows; `digits` is how many the longest amount has behind the
+    point."""
 
-    metric: str
+    id: str
     name: str
     link: str
-    chosen: bool
-    digits: int
+    sorted: str
+    chosen: bool = False
+    digits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """Which of all rows are on this page, counted from 1, and the ways to the others."""
+
+    start: int
+    end: int
+    rows: int
+    first: str
+    previous: str | None
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table."""
+    """The table; `keys` head what the rows are, `figures` the metrics."""
 
-    columns: Sequence[Column]
+    keys: Sequence[Heading]
+    figures: Sequence[Heading]
     lines: Sequence[Line]
     total: Line
-    hidden: int
+    pager: Pager
 
 
-def table(answer: Answer, address: Address, drawn: str) -> Table:
-    """The rows of an answer that a page shows: over time the latest, else the leading ones; `drawn` is the metric
-    of the chart."""
-    rows = answer.rows[-ROWS_MAX:] if answer.question.interval else answer.rows[:ROWS_MAX]
-    if answer.question.interval:
-        rows = rows[::-1]
-    lines = [_line(answer, address, row) for row in rows]
+def ask(lens: Lens, project_id: int, address: Address, now: datetime) -> tuple[Answer, Answer]:
+    """The answer of the table's page, and the one that the chart draws: the leading groups, or all of the time."""
+    asked = question(address, now, ROWS)
+    answer = lens.ask(project_id, asked)
+    if not asked.interval and not asked.offset and asked.descending and asked.order == address.drawn:
+        return answer, answer
+    # Groups are ranked by requests where the metric itself does not add up.
+    metrics = (address.drawn,) if address.drawn in ADDS_UP else (address.drawn, "requests")
+    ordered = address.ordered(START, "asc") if asked.interval else address.ordered(address.drawn)
+    drawn = ordered.question(now, metrics, MAX_ROWS if asked.interval else ROWS)
+    return answer, lens.ask(project_id, drawn)
+
+
+def question(address: Address, now: datetime, limit: int) -> CostQuestion:
+    """The table's question. Where no order was chosen its rows come the latest first over time, else the largest
+    first of the metric that is drawn."""
+    order = address.order or (START if address.interval else address.drawn)
+    direction = address.direction or _first_direction(order)
+    asked = replace(address, order=order, direction=direction)
+    return asked.question(now, (*SHOWN, address.drawn), limit)
+
+
+def _first_direction(order: str) -> str:
+    """Figures and times are first wanted from the largest and latest down, names from A on."""
+    return "desc" if order in METRICS or order == START else "asc"
+
+
+def table(answer: Answer, address: Address) -> Table:
+    """An answer as the page shows it."""
+    asked = answer.question
+    lines = [_line(answer, address, row) for row in answer.rows]
     total = _total(answer, address)
-    columns = [
-        _column(name, at, address, drawn, [*lines, total]) for at, name in enumerate(answer.question.metrics)
-    ]
-    return Table(columns, lines, total, answer.groups - len(lines))
+    orders = [*([START] if asked.interval else []), *asked.group_by]
+    return Table(
+        keys=[_heading(answer, address, name, f"by-{at}") for at, name in enumerate(orders)],
+        figures=[
+            replace(
+                _heading(answer, address, name, f"by-{name}"),
+                chosen=name == address.drawn,
+                digits=_digits(name, at, [*lines, total]),
+            )
+            for at, name in enumerate(asked.metrics)
+        ],
+        lines=lines,
+        total=total,
+        pager=_pager(answer, address),
+    )
 
 
-def _column(name: str, at: int, address: Address, drawn: str, lines: Sequence[Line]) -> Column:
-    return Column(
-        metric=name,
-        name=METRIC_NAMES[name],
-        link=address.ordered(name).to("/attribution"),
-        chosen=name == drawn,
-        digits=format.most_decimals(line.cells[at].text for line in lines) if name in MONEY else 0,
+def _heading(answer: Answer, address: Address, order: str, id: str) -> Heading:
+    """A metric that rows are ordered by is drawn too; by anything else, what was drawn stays."""
+    asked = answer.question
+    down = asked.descending if asked.order == order else None
+    first = _first_direction(order)
+    direction = first if down is None else "asc" if down else "desc"
+    turned = address.ordered(order, "" if direction == first else direction)
+    metric = "" if order in METRICS or address.drawn == "cost" else address.drawn
+    return Heading(
+        id=id,
+        name="From" if order == START else METRIC_NAMES.get(order) or format.words(order),
+        # To the heading itself, which so keeps the keyboard's place.
+        link=replace(turned, metric=metric).to("/attribution") + f"#{id}",
+        sorted="" if down is None else "descending" if down else "ascending",
+    )
+
+
+def _digits(metric: str, at: int, lines: Sequence[Line]) -> int:
+    return format.most_decimals(line.cells[at].text for line in lines) if metric in MONEY else 0
+
+
+def _pager(answer: Answer, address: Address) -> Pager:
+    def at(offset: int | None) -> str | None:
+        return None if offset is None else replace(address, offset=offset).to("/attribution") + "#figures"
+
+    offset = answer.question.offset
+    return Pager(
+        start=offset + 1,
+        end=offset + len(answer.rows),
+        rows=answer.groups,
+        first=address.first().to("/attribution") + "#figures",
+        previous=at(max(0, offset - ROWS)) if offset and answer.rows else None,
+        next=at(answer.next_offset),
     )
 
 

@@ -161,8 +161,8 @@ def _top(answer: Answer, plain: Address, whole: Answer) -> Top:
 
 def _cards(series: Answer, plain: Address, zone: ZoneInfo) -> dict[str, Card]:
     def card(id: str, title: str, axis: str, metric: str) -> Card:
-        order = "errors" if metric == chart.ERROR_SHARE else metric
-        asked = replace(plain, group_by=("tier",), interval=series.question.interval or "", order=order)
+        drawn = "errors" if metric == chart.ERROR_SHARE else metric
+        asked = replace(plain, group_by=("tier",), interval=series.question.interval or "", metric=drawn)
         columns, table = _table(series, metric, zone)
         spec = chart.small(series, metric, zone)
         return Card(id, title, axis, asked.to("/attribution"), spec, columns, table)

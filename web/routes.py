@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from core.access import Access
 from core.ledger import parse_trace_id
 from core.pricing.price import PriceBook
-from core.question import MAX_ROWS, METRICS, Lens
+from core.question import Lens
 from core.store import requests
 from core.store.door import Door
 from core.store.prices import explain_request
@@ -33,17 +33,6 @@ from web.zone import zone_of
 
 __all__ = ["Web", "problem_page", "router", "wants_page"]
 
-_SHOWN = (
-    "requests",
-    "cost",
-    "input_tokens",
-    "output_tokens",
-    "latency_p50",
-    "latency_p95",
-    "ttft_p50",
-    "ttft_p95",
-    "errors",
-)
 _PAGE = 50
 # How many of a trace's requests are explained on its page; the rest have their cost and a link.
 _EXPLAINED = 50
@@ -132,19 +121,14 @@ def _add_costs(routes: APIRouter, web: Web) -> None:
         address = parse_address(pairs, default_group=("feature",), zone=zone_of(request).key)
         if came_from_form(pairs):
             return RedirectResponse(address.to("/attribution"), 303)
-        limit = MAX_ROWS if address.interval else attribution.ROWS_MAX
-        order = address.order if address.order in METRICS else "cost"
-        # Over time the chosen metric is drawn, and the rows stay in the order of time.
-        asked = replace(address, order="", direction="") if address.interval else address
-        answer = web.lens.ask(access.project_id, asked.question(web.clock(), (*_SHOWN, order), limit))
+        answer, drawn = attribution.ask(web.lens, access.project_id, address, web.clock())
         return render(
             "attribution.html",
             **_common(request, address, "/attribution"),
             answer=answer,
-            table=attribution.table(answer, address, order),
-            spec=script_json(chart.spec(answer, order, ZoneInfo(address.zone))),
-            chart_note=chart.note(answer, order),
-            order=order,
+            table=attribution.table(answer, address),
+            spec=script_json(chart.spec(drawn, address.drawn, ZoneInfo(address.zone))),
+            chart_note=chart.note(drawn, address.drawn),
             untouched=answer.coverage.requests == 0 and _untouched(web, access),
         )
 

@@ -29,6 +29,7 @@ addresses = st.builds(
     last=st.sampled_from(list(PERIODS)),
     group_by=st.lists(dimensions, min_size=1, max_size=4, unique=True).map(tuple),
     interval=st.sampled_from(["", "hour", "day", "week", "month"]),
+    metric=st.sampled_from(["", *METRICS]),
     order=st.sampled_from(["", *METRICS]),
     direction=st.sampled_from(["", "asc", "desc"]),
     offset=st.integers(0, 10_000_000),

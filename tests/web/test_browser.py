@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -94,6 +95,82 @@ def test_a_number_leads_down_to_its_requests_its_trace_and_its_cost_lines(
     assert sum(map(Decimal, (text.strip() for text in amounts))) == Decimal(total.strip())
 
 
+CROWDED = ("/attribution?group_by=feature&last=90", "/attribution?group_by=feature,user&interval=day&last=90")
+
+
+@pytest.mark.parametrize("path", CROWDED)
+def test_every_heading_sorts_and_turns_and_every_page_is_the_apis(
+    look: Opener, client: httpx.Client, crowded: Project, path: str
+) -> None:
+    page = look(crowded).open(path)
+    asked = dict(parse_qsl(path.partition("?")[2]))
+    del asked["last"]
+    columns = [*(["start"] if "interval" in asked else []), *asked["group_by"].split(",")]
+    columns += METRICS.split(",")
+    assert page.locator("#figure-table thead a").count() == len(columns)
+    for at in (0, 1, columns.index("cost"), columns.index("latency_p95")):
+        for _ in range(2):
+            page.locator("#figure-table thead a").nth(at).click()
+            page.wait_for_selector(f"#figure-table thead th:nth-child({at + 1})[aria-sort]")
+            # The keyboard is still where it was.
+            assert page.evaluate("document.activeElement.closest('th').cellIndex") == at
+            assert page.locator("#figure-table th[aria-sort]").count() == 1
+            up = page.locator("#figure-table th[aria-sort]").get_attribute("aria-sort") == "ascending"
+            question = asked | {
+                "metrics": METRICS,
+                "order": columns[at],
+                "direction": "asc" if up else "desc",
+            }
+            rows = client.get(
+                "/api/v1/attribution", params=question | {"limit": 200}, headers=crowded.reading()
+            ).json()["rows"]
+            shown = exact_cells(page)[:-1]
+            assert [row["cost"].partition(", without")[0] for row in shown] == [
+                as_written("cost", row["cost"]) for row in rows
+            ]
+            assert page.locator("tbody td.name").first.inner_text() == rows[0]["feature"]
+    page.get_by_role("link", name="Next rows").click()
+    page.wait_for_url("**offset=200**")
+    assert page.locator(".pager .note").inner_text() == "rows 201–300 of 300"
+    assert page.evaluate("document.activeElement.id") == "figures"
+    rows = client.get(
+        "/api/v1/attribution", params=question | {"offset": 200}, headers=crowded.reading()
+    ).json()["rows"]
+    assert [row["cost"] for row in exact_cells(page)[:-1]] == [
+        as_written("cost", row["cost"]) for row in rows
+    ]
+    assert page.get_by_role("link", name="Next rows").count() == 0
+    page.get_by_role("link", name="Previous rows").click()
+    page.wait_for_function("document.querySelector('.pager .note').innerText.startsWith('rows 1–200')")
+    page.locator("#figure-table thead a").first.click()  # another order begins at the first page
+    assert "offset" not in page.url
+
+
+def test_what_is_drawn_stays_when_names_order_the_rows(look: Opener, busy: Project) -> None:
+    page = look(busy).open("/attribution?group_by=feature&last=all&metric=latency_p95")
+    assert page.locator("#drawn").inner_text() == "Latency p95 by feature"
+    bars = "all => all.map(one => one.getAttribute('aria-label'))"
+    drawn = page.locator("#chart [aria-roledescription=bar]").evaluate_all(bars)
+    page.locator("#figure-table thead").get_by_role("link", name="feature").click()
+    page.wait_for_selector("#chart[data-drawn]")
+    assert page.locator("#drawn").inner_text() == "Latency p95 by feature"
+    assert page.locator("#chart [aria-roledescription=bar]").evaluate_all(bars) == drawn
+    names = page.locator("tbody td.name").all_inner_texts()
+    assert names == sorted(names) and len(names) == 5
+    page.locator("#figure-table thead").get_by_role("link", name="Requests").click()
+    assert page.locator("#drawn").inner_text() == "Requests by feature"
+
+
+def test_a_page_of_the_table_is_copied_with_all_its_digits(look: Opener, crowded: Project) -> None:
+    window = look(crowded, permissions=["clipboard-read", "clipboard-write"])
+    page = window.open("/attribution?group_by=feature&last=90&offset=200")
+    page.get_by_role("button", name="Copy table").click()
+    page.get_by_role("status").filter(has_text="100 rows copied").wait_for(state="attached")
+    rows = [line.split("\t") for line in page.evaluate("navigator.clipboard.readText()").splitlines()]
+    assert rows[0][:3] == ["feature", "Requests", "Cost"] and {len(row) for row in rows} == {11}
+    assert [f"{row[2]} USD" for row in rows[1:]] == [row["cost"] for row in exact_cells(page)]
+
+
 def test_a_trace_of_thirty_spans_says_where_its_money_went(
     look: Opener, client: httpx.Client, busy: Project
 ) -> None:
@@ -122,13 +199,13 @@ def test_the_filter_bar_keeps_its_state_in_the_address(look: Opener, busy: Proje
     page.get_by_label("Group by").select_option("user")
     page.get_by_label("and by").select_option("tier")
     page.get_by_label("Over time").select_option("day")
-    page.get_by_label("Chart and order").select_option("latency_p95")
+    page.get_by_role("combobox", name="Chart").select_option("latency_p95")
     page.get_by_role("button", name="Show", exact=True).click()
     page.get_by_text("Add a filter").click()
     page.get_by_label("Only where").select_option("feature")
     page.get_by_label("is", exact=True).fill("support-chat")
     page.get_by_role("button", name="Add", exact=True).click()
-    query = "group_by=user%2Ctier&interval=day&order=latency_p95&feature=support-chat"
+    query = "group_by=user%2Ctier&interval=day&metric=latency_p95&feature=support-chat"
     assert page.url.endswith(f"/attribution?{query}")
     page.wait_for_selector("#chart[data-drawn]")
     assert page.get_by_label("and by").input_value() == "tier"

@@ -118,6 +118,9 @@ def test_every_answer_says_what_the_browser_may_not_do(visitor: httpx.Client, pa
     [
         ("/attribution?group_by=featre", 400, "There is no dimension"),
         ("/attribution?last=8", 400, "is not one of"),
+        ("/attribution?metric=costs", 400, "There is no metric"),
+        ("/attribution?order=user", 400, "needs group_by=user"),
+        ("/attribution?offset=5000", 200, "There is no row 5,001: there are"),
         ("/values?dimension=featre", 400, "There is no dimension"),
         ("/traces/nonsense", 400, "32 hex digits"),
         (f"/traces/{'c' * 32}", 404, "no such trace"),
@@ -185,10 +188,12 @@ def test_over_time_rows_stay_in_order_of_time_whatever_is_drawn_and_days_are_the
     ]
     with server.client(cookies={"tripoint_session": cookie_of(server, owner, project)}) as client:
         send(client, project, spans)
-        question = "last=all&group_by=feature&interval=day&order=cost&zone=Asia/Kolkata"
+        question = "last=all&group_by=feature&interval=day&metric=cost&zone=Asia/Kolkata"
         text = client.get(f"/attribution?{question}").raise_for_status().text
         assert re.findall(r'<td class="time">(.+?)</td>', text) == ["2026-11-02", "2026-11-01"]
         assert '<option value="cost" selected>' in text
+        dear = client.get(f"/attribution?{question}&order=cost&direction=asc").raise_for_status().text
+        assert re.findall(r'<td class="time">(.+?)</td>', dear) == ["2026-11-01", "2026-11-02"]
         (link, *_) = re.findall(r'href="(/requests\?from=2026-11-02[^"]*)"', text)
         behind = client.get(link.replace("&amp;", "&")).raise_for_status().text
         assert '<b data-total="requests">1</b>' in behind
