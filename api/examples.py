@@ -73,7 +73,7 @@ REQUEST: dict[str, Any] = {
     "source_version": "1.3b0",
 }
 
-REQUESTS: dict[str, Any] = {"items": [REQUEST], "next": None}
+REQUESTS: dict[str, Any] = {"items": [REQUEST], "next": None, "previous": None}
 
 COST: dict[str, Any] = {
     "id": REQUEST["id"],

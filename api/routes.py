@@ -19,7 +19,17 @@ from core.access import Access, check_role, key_in_header, new_key
 from core.errors import BadQuestion, Forbidden, TooLarge, TripointError
 from core.ledger import parse_request_id, parse_trace_id
 from core.pricing.price import PriceBook
-from core.question import DIMENSIONS, MAX_ROWS, METRICS, Lens, Value, check_question, parse_filters
+from core.question import (
+    DIMENSIONS,
+    MAX_ROWS,
+    METRICS,
+    REQUEST_ORDERS,
+    Lens,
+    Value,
+    check_question,
+    check_request_order,
+    parse_filters,
+)
 from core.store import keys, requests
 from core.store.door import Door
 from core.store.prices import explain_request
@@ -241,7 +251,7 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
     @routes.get(
         "/requests",
         response_model=schema.RequestPage,
-        summary="Requests, newest first",
+        summary="Requests, newest first or in another order",
         openapi_extra=_FILTER_DOCS,
     )
     def list_requests(
@@ -252,7 +262,17 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
         end: _To = None,
         zone: _Zone = None,
         limit: Annotated[int, Query(description="items at the most, 1 to 1000")] = 50,
-        cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
+        order: Annotated[
+            str | None, Query(description=f"{', '.join(REQUEST_ORDERS)}; left out, started")
+        ] = None,
+        direction: Annotated[
+            str | None,
+            Query(description="asc or desc; left out, desc. What is unknown comes last either way"),
+        ] = None,
+        cursor: Annotated[
+            str | None,
+            Query(description="`next` or `previous` of another page, with the same order and direction"),
+        ] = None,
     ) -> schema.RequestPage:
         if not 1 <= limit <= 1000:
             raise BadQuestion("limit must be between 1 and 1000.")
@@ -262,10 +282,13 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
                 _window(start, end, zone),
                 _filters(request, _OF_REQUESTS),
                 trace_id=parse_trace_id(trace_id) if trace_id else None,
+                order=check_request_order(order, direction),
                 cursor=cursor,
                 limit=limit,
             )
-        return schema.RequestPage(items=[schema.request_out(item) for item in page.items], next=page.next)
+        return schema.RequestPage(
+            items=[schema.request_out(item) for item in page.items], next=page.next, previous=page.previous
+        )
 
     @routes.get(
         "/requests/{request_id}",

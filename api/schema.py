@@ -103,12 +103,14 @@ class RequestOut(BaseModel):
 
 
 class RequestPage(BaseModel):
-    """Newest first; `next` is the cursor of the next page, null at the end."""
+    """`next` is the cursor of the page after this one, null on the last; `previous` of the one before, null on the
+    first."""
 
     model_config = _shown(examples.REQUESTS)
 
     items: list[RequestOut]
     next: str | None
+    previous: str | None
 
 
 class SpanOut(BaseModel):

@@ -50,10 +50,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Requests, newest first, and the cursor of the next page (None at the end)."""
+    """Requests in the order asked for, and the cursors of the pages after and before (None where there is none)."""
 
     items: Sequence[LedgerRequest]
     next: str | None
+    previous: str | None = None
 
 
 def parse_request_id(text: str) -> tuple[str, str]:

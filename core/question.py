@@ -122,6 +122,35 @@ class CostQuestion:
     zone: str = "UTC"
 
 
+# What single requests can be put in order of → what it is.
+REQUEST_ORDERS: Mapping[str, str] = {
+    "started": "when the request started",
+    "cost": "its cost",
+    "input_tokens": "its input tokens",
+    "output_tokens": "its output tokens",
+    "ttft": "its time to first token",
+    "latency": "how long it took",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOrder:
+    """The order of a list of requests, by one of `REQUEST_ORDERS`. What is unknown comes last either way; ties go
+    by trace and span id."""
+
+    by: str = "started"
+    descending: bool = True
+
+    @property
+    def name(self) -> str:
+        """How a cursor names it."""
+        return f"{self.by} {'desc' if self.descending else 'asc'}"
+
+
+NEWEST = RequestOrder()
+"""The order of time, the latest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """What the totals stand on: how many requests have a price, usage and a TTFT."""
@@ -269,6 +298,13 @@ def check_question(
         offset=offset,
         zone=check_zone(zone) if zone else "UTC",
     )
+
+
+def check_request_order(order: str | None, direction: str | None) -> RequestOrder:
+    """An order of requests from a reader's words; without any the newest first, without a direction descending."""
+    if order and order not in REQUEST_ORDERS:
+        raise BadQuestion(f"Requests have no order {order[:60]!r}. Use one of {', '.join(REQUEST_ORDERS)}.")
+    return RequestOrder(order or NEWEST.by, not direction or check_direction(direction) == "desc")
 
 
 def check_direction(direction: str) -> str:

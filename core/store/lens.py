@@ -47,7 +47,8 @@ _R = request.c
 _WORK_MEM = "64MB"
 
 
-def _tokens() -> dict[str, ColumnElement[Any]]:
+def tokens() -> dict[str, ColumnElement[Any]]:
+    """A request's tokens by metric, NULL where they are unknown."""
     cache_write = case(
         (and_(_R.cache_write_5m.is_(None), _R.cache_write_1h.is_(None)), None),
         else_=func.coalesce(_R.cache_write_5m, 0) + func.coalesce(_R.cache_write_1h, 0),
@@ -77,7 +78,7 @@ def _sums() -> dict[str, ColumnElement[Any]]:
         "reported_cost": func.sum(_R.cost_reported_pico),
         "latency_avg": func.sum(_R.duration_us),
     }
-    return found | {name: func.sum(column) for name, column in _tokens().items()}
+    return found | {name: func.sum(column) for name, column in tokens().items()}
 
 
 def _others() -> dict[str, ColumnElement[Any]]:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import Connection, Row, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select, tuple_
 
-from core.errors import BadQuestion, NotFound
-from core.ledger import LedgerRequest, Page, Trace, is_hex
-from core.question import Value
+from core.errors import NotFound
+from core.ledger import LedgerRequest, Page, Trace
+from core.question import NEWEST, RequestOrder, Value
 from core.request import Content
-from core.store.lens import conditions
+from core.store.cursor import Cursor, read_cursor, write_cursor
+from core.store.lens import conditions, tokens
 from core.store.rows import nanoseconds, record_of, span_of
 from core.store.tables import content, context_span, request, user_name
 from core.window import Window
 
 _R = request.c
+_ORDERS: Mapping[str, ColumnElement[Any]] = {
+    "started": _R.started_at,
+    "cost": _R.cost_pico,
+    "input_tokens": tokens()["input_tokens"],
+    "output_tokens": tokens()["output_tokens"],
+    "ttft": _R.ttft_us,
+    "latency": _R.duration_us,
+}
 # Of a trace's prompts and answers so many bytes are read at most.
 _CONTENT_MAX = 64 * 1024 * 1024
 # A trace's page shows so many spans at most; it says so where there are more.
@@ -35,24 +43,73 @@ def find_requests(
     *,
     trace_id: str | None = None,
     counted_only: bool = True,
+    order: RequestOrder = NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """The requests of the entered project that pass, newest first."""
-    statement = _select().where(*conditions(window, filters))
+    """The requests of the entered project that pass, a page of them.
+
+    Pages are cut by the last row's place, so none is shown twice or left out while others arrive. By `started` a page
+    reads little more than its own rows, from an index; any other order reads all rows that pass, for every page.
+    """
+    at = read_cursor(cursor, order) if cursor else None
+    statement = _select().add_columns(_ORDERS[order.by].label("place")).where(*conditions(window, filters))
     if counted_only:
         statement = statement.where(_R.counted)
     if trace_id is not None:
         statement = statement.where(_R.trace_id == trace_id)
-    if cursor:
-        statement = statement.where(tuple_(_R.started_at, _R.trace_id, _R.span_id) < tuple_(*_decode(cursor)))
-    statement = statement.order_by(_R.started_at.desc(), _R.trace_id.desc(), _R.span_id.desc()).limit(
-        limit + 1
-    )
-    rows = connection.execute(statement).all()
+    if at:
+        statement = statement.where(*_beyond(at))
+    back = at is not None and at.back
+    rows = connection.execute(statement.order_by(*_in_order(order, back)).limit(limit + 1)).all()
+    shown = rows[limit - 1 :: -1] if back else rows[:limit]
+    more = len(rows) > limit
+
+    def place(row: Row[Any], *, before: bool) -> str:
+        value = None if order.by == "started" else row.place
+        return write_cursor(Cursor(order, before, value, row.trace_id, row.span_id, row.started_at))
+
     return Page(
-        [_ledger(row) for row in rows[:limit]], _encode(rows[limit - 1]) if len(rows) > limit else None
+        [_ledger(row) for row in shown],
+        next=place(shown[-1], before=False) if shown and (more or back) else None,
+        previous=place(shown[0], before=True) if shown and at and (more or not back) else None,
     )
+
+
+def _in_order(order: RequestOrder, back: bool) -> list[ColumnElement[Any]]:
+    """The order, or the same backwards."""
+    ties = [_R.trace_id, _R.span_id]
+    down = order.descending != back
+    # Starts are always known, and only without a word about NULL are they read from their index.
+    columns = [_R.started_at, *ties] if order.by == "started" else [_ORDERS[order.by], *ties, _R.started_at]
+    first, *rest = [column.desc() if down else column.asc() for column in columns]
+    if order.by != "started":
+        first = first.nulls_first() if back else first.nulls_last()
+    return [first, *rest]
+
+
+def _beyond(at: Cursor) -> list[ColumnElement[bool]]:
+    """The rows after a cursor, or before it where it looks back."""
+    down = at.order.descending != at.back
+    side = operator.lt if down else operator.gt
+    if at.order.by == "started":
+        place = tuple_(_R.started_at, _R.trace_id, _R.span_id)
+        near = operator.le if down else operator.ge
+        # The first two say nothing new, but leave out partitions and let the index find the place.
+        return [
+            near(_R.day, at.started_at.date()),
+            near(_R.started_at, at.started_at),
+            side(place, tuple_(at.started_at, at.trace_id, at.span_id)),
+        ]
+    column = _ORDERS[at.order.by]
+    ties = side(
+        tuple_(_R.trace_id, _R.span_id, _R.started_at), tuple_(at.trace_id, at.span_id, at.started_at)
+    )
+    if at.value is None:
+        level = and_(column.is_(None), ties)
+        return [or_(column.is_not(None), level) if at.back else level]
+    past = [side(column, at.value), and_(column == at.value, ties)]
+    return [or_(*past) if at.back else or_(*past, column.is_(None))]
 
 
 def one_request(connection: Connection, trace_id: str, span_id: str) -> LedgerRequest:
@@ -138,19 +195,3 @@ def _ledger(row: Row[Any]) -> LedgerRequest:
         list_pico=row.list_pico,
         received_at=row.received_at,
     )
-
-
-def _encode(row: Row[Any]) -> str:
-    plain = json.dumps([row.started_at.isoformat(), row.trace_id, row.span_id])
-    return base64.urlsafe_b64encode(plain.encode()).decode()
-
-
-def _decode(cursor: str) -> tuple[datetime, str, str]:
-    try:
-        started_at, trace_id, span_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        at = datetime.fromisoformat(started_at)
-        if is_hex(trace_id, 32) and is_hex(span_id, 16) and at.tzinfo is not None:
-            return at, trace_id, span_id
-    except (ValueError, TypeError, binascii.Error, UnicodeError, RecursionError):
-        pass
-    raise BadQuestion("This cursor is not one that a page of requests gave. Start again without it.")

@@ -61,7 +61,7 @@ USAGE = {
 def test_a_request_has_the_fields_that_were_promised(get: Get, take: Callable[..., None]) -> None:
     take(llm_span(tripoint__feature="search", user__id="ann", session__id="s1"))
     page = get("requests")
-    assert set(page) == {"items", "next"}
+    assert set(page) == {"items", "next", "previous"}
     (item,) = page["items"]
     assert set(item) >= CONTRACT
     assert set(item["usage"]) >= USAGE
@@ -227,6 +227,29 @@ def test_pages_stay_stable_while_requests_come_in(get: Get, take: Callable[..., 
     assert found == [span["spanId"] for span in spans]
 
 
+def test_requests_come_in_another_order_and_lead_back(get: Get, take: Callable[..., None]) -> None:
+    take(*(llm_span(duration_ns=ms * 10**6, input_tokens=1000 - ms) for ms in (300, 100, 500, 400, 200)))
+    asked = {"order": "latency", "limit": 2}
+    first = get("requests", **asked)
+    second = get("requests", **asked, cursor=first["next"])
+    assert [item["duration_ms"] for page in (first, second) for item in page["items"]] == [500, 400, 300, 200]
+    assert first["previous"] is None
+    assert get("requests", **asked, cursor=second["previous"]) == first
+    slow = get("requests", order="input_tokens", direction="asc", limit=1)["items"]
+    assert [item["duration_ms"] for item in slow] == [500]
+
+
+def test_a_cursor_of_another_order_is_400_and_says_so(
+    client: httpx.Client, project: Project, get: Get, take: Callable[..., None]
+) -> None:
+    take(llm_span(), llm_span())
+    cursor = get("requests", limit=1)["next"]
+    asked = {"cursor": cursor, "order": "cost"}
+    answer = client.get("/api/v1/requests", params=asked, headers=project.reading())
+    assert answer.status_code == 400
+    assert "belongs to the order 'started desc', not to 'cost desc'" in answer.json()["detail"]
+
+
 def _cursor(*parts: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
 
@@ -240,10 +263,16 @@ def _cursor(*parts: Any) -> str:
         "ä",
         _cursor(),
         _cursor(1, 2, 3),
-        _cursor("2026-01-01T00:00:00", "a" * 32, "b" * 16),
-        _cursor("now", "a" * 32, "b" * 16),
-        _cursor("2026-01-01T00:00:00+00:00", ["a"] * 32, "b" * 16),
-        _cursor("2026-01-01T00:00:00+00:00", "a" * 32, "'" * 16),
+        _cursor("started desc", False, None, "a" * 32, "b" * 16, "2026-01-01T00:00:00"),
+        _cursor("started desc", False, None, "a" * 32, "b" * 16, "now"),
+        _cursor("started desc", False, None, "a" * 32, "b" * 16, 7),
+        _cursor("started desc", False, None, ["a"] * 32, "b" * 16, "2026-01-01T00:00:00+00:00"),
+        _cursor("started desc", False, None, "a" * 32, "'" * 16, "2026-01-01T00:00:00+00:00"),
+        _cursor("started desc", 0, None, "a" * 32, "b" * 16, "2026-01-01T00:00:00+00:00"),
+        _cursor("started desc", False, 2**63, "a" * 32, "b" * 16, "2026-01-01T00:00:00+00:00"),
+        _cursor("started desc", False, "1", "a" * 32, "b" * 16, "2026-01-01T00:00:00+00:00"),
+        _cursor(["started desc"], False, None, "a" * 32, "b" * 16, "2026-01-01T00:00:00+00:00"),
+        _cursor("2026-01-01T00:00:00+00:00", "a" * 32, "b" * 16),
         base64.urlsafe_b64encode(b"[" * 40_000).decode(),
         base64.urlsafe_b64encode(b"9" * 9_000).decode(),
     ],
@@ -410,6 +439,8 @@ BAD_QUESTIONS = {
     "requests?limit=0": "between 1 and 1000",
     "requests?limit=-1": "between 1 and 1000",
     "requests?limit=1001": "between 1 and 1000",
+    "requests?order=latency_p95": "Requests have no order 'latency_p95'. Use one of started, cost",
+    "requests?direction=up": "Use asc or desc",
     "requests?trace_id=xyz": "32 hex digits",
     "requests?trace_id=%00": "32 hex digits",
     "requests?featre=x": "There is no dimension 'featre'",
