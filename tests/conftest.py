@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from core.store.prices import load_book
 from core.store.session import open_engine, transaction
 from protocol import BoundedHeads
 from settings import Settings
+from tests.ports import free_port
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real inputs, beside the checkout; tests that read them skip where they are absent."""
@@ -168,13 +168,6 @@ def project(owner: Engine) -> Project:
 def other_project(owner: Engine) -> Project:
     """Another tenant."""
     return make_project(owner)
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

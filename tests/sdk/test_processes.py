@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.sdk.sink import Reply, Sink, running
 
 SOURCE = Path(__file__).resolve().parents[2] / "sdk" / "src"
@@ -182,7 +182,8 @@ for child in children:
 with tripoint.llm_call("after", provider="p"): pass
 """
     )
-    quiet(run(code, sink.url))
+    # Since 3.12 Python itself warns who forks a process with threads.
+    quiet(run(code, sink.url, PYTHONWARNINGS="ignore:This process:DeprecationWarning"))
     wanted = [f"chat parent{n}" for n in range(50)] + ["chat after"]
     wanted += [f"chat child{worker}.{n}" for worker in range(3) for n in range(20)]
     assert sorted(sink.names()) == sorted(wanted)

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from opentelemetry.sdk.trace import TracerProvider
 
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.sdk.sink import TAKEN, Reply, Sink, running
 from tripoint import _log
 from tripoint._spool import Spool

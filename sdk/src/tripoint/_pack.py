@@ -71,7 +71,8 @@ def _encoded(spans: Sequence[ReadableSpan], resource: Mapping[str, str]) -> byte
         if resource:
             for group in request.resource_spans:
                 _override(group.resource, resource)
-        return request.SerializeToString()
+        body: bytes = request.SerializeToString()
+        return body
     except Exception as error:
         tell_once("encode", "spans could not be written: %r", error)
         return None

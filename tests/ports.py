@@ -1,0 +1,12 @@
+"""Ports that nobody listens on. By itself, so that the SDK's tests run without the platform."""
+
+from __future__ import annotations
+
+import socket
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
