@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from core.question import MAX_ROWS, METRICS, MONEY, START, Answer, CostQuestion, Lens, Row, Value
 from web import format
 from web.address import Address
+from web.heading import Heading, heading
 from web.interval import within
 from web.metric import ADDS_UP, METRIC_NAMES, exact, shown
 
@@ -40,20 +41,6 @@ class Line:
     start: str | None
     link: str
     cells: Sequence[Cell]
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """What stands above a column: its link puts the rows in its order, or turns that. `sorted` is as `aria-sort`
-    says it, empty where another column orders the rows; `digits` is how many the longest amount has behind the
-    point."""
-
-    id: str
-    name: str
-    link: str
-    sorted: str
-    chosen: bool = False
-    digits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +118,14 @@ def table(answer: Answer, address: Address) -> Table:
 def _heading(answer: Answer, address: Address, order: str, id: str) -> Heading:
     """A metric that rows are ordered by is drawn too; by anything else, what was drawn stays."""
     asked = answer.question
-    down = asked.descending if asked.order == order else None
-    first = _first_direction(order)
-    direction = first if down is None else "asc" if down else "desc"
-    turned = address.ordered(order, "" if direction == first else direction)
-    metric = "" if order in METRICS or address.drawn == "cost" else address.drawn
-    return Heading(
+    return heading(
+        replace(address, metric="" if order in METRICS or address.drawn == "cost" else address.drawn),
+        "/attribution",
+        order,
         id=id,
         name="From" if order == START else METRIC_NAMES.get(order) or format.words(order),
-        # To the heading itself, which so keeps the keyboard's place.
-        link=replace(turned, metric=metric).to("/attribution") + f"#{id}",
-        sorted="" if down is None else "descending" if down else "ascending",
+        down=asked.descending if asked.order == order else None,
+        first=_first_direction(order),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,13 +15,13 @@ from sqlalchemy import Engine
 from core.access import Access
 from core.ledger import parse_trace_id
 from core.pricing.price import PriceBook
-from core.question import Lens
+from core.question import Lens, check_request_order
 from core.store import requests
 from core.store.door import Door
 from core.store.prices import explain_request
 from core.store.session import tenant
 from core.window import Window
-from web import api_docs, attribution, chart, session
+from web import api_docs, attribution, chart, listing, session
 from web.address import Address, came_from_form, parse_address
 from web.assets import add_assets
 from web.overview import overview
@@ -33,7 +33,6 @@ from web.zone import zone_of
 
 __all__ = ["Web", "problem_page", "router", "wants_page"]
 
-_PAGE = 50
 # How many of a trace's requests are explained on its page; the rest have their cost and a link.
 _EXPLAINED = 50
 
@@ -90,12 +89,10 @@ def _add_overview(routes: APIRouter, web: Web) -> None:
         if came_from_form(pairs):
             return RedirectResponse(address.to("/overview"), 303)
         view = overview(web.lens, access.project_id, address, web.clock(), ZoneInfo(address.zone))
-        slow = replace(address.plain(), group_by=("tier",), order="latency_p95").to("/attribution")
         return render(
             "overview.html",
             **_common(request, address, "/overview"),
             view=view,
-            slow=slow,
             untouched=view is None and _untouched(web, access),
         )
 
@@ -143,19 +140,26 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
         if came_from_form(pairs):
             return RedirectResponse(address.to("/requests"), 303)
         now = web.clock()
-        question = replace(address.plain(), order="").question(now, ("requests", "cost", "errors"), 1)
+        order = check_request_order(address.order, address.direction)
+        question = address.plain().question(now, ("requests", "cost", "errors"), 1)
         answer = web.lens.ask(access.project_id, question)
         with tenant(web.engine, access.project_id) as connection:
             page = requests.find_requests(
-                connection, question.window, address.filters, cursor=address.cursor or None, limit=_PAGE
+                connection,
+                question.window,
+                address.filters,
+                order=order,
+                cursor=address.cursor or None,
+                limit=listing.ROWS,
             )
+        if address.cursor and not page.items:
+            return RedirectResponse(address.first().to("/requests"), 303)
         return render(
             "requests.html",
             **_common(request, address, "/requests"),
             items=page.items,
             answer=answer,
-            older=replace(address, cursor=page.next).to("/requests") if page.next else None,
-            newest=address.plain().to("/requests") if address.cursor else None,
+            around=listing.listing(address, order, page),
             untouched=not page.items and _untouched(web, access),
         )
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 from sqlalchemy import Engine
 
 from tests.conftest import Project, Server
+from tests.otlp import body, llm_span
 from tests.web.conftest import AGENT_TRACE, Opener, sign_in_url
 
 pytestmark = pytest.mark.browser
@@ -141,7 +142,7 @@ def test_every_heading_sorts_and_turns_and_every_page_is_the_apis(
     ]
     assert page.get_by_role("link", name="Next rows").count() == 0
     page.get_by_role("link", name="Previous rows").click()
-    page.wait_for_function("document.querySelector('.pager .note').innerText.startsWith('rows 1–200')")
+    page.locator(".pager .note", has_text="rows 1–200").wait_for()
     page.locator("#figure-table thead a").first.click()  # another order begins at the first page
     assert "offset" not in page.url
 
@@ -244,6 +245,64 @@ def test_dates_are_chosen_in_a_menu_that_escape_closes(look: Opener, busy: Proje
     page.get_by_label("From", exact=True).fill("2026-01-01")
     page.get_by_role("button", name="Show these dates").click()
     assert page.url.endswith("/requests?from=2026-01-01&tier=premium")
+
+
+REQUEST_ORDERS = ("started", "cost", "input_tokens", "output_tokens", "ttft", "latency")
+
+
+def listed(page: Page) -> list[str]:
+    """The spans of the listed requests."""
+    links = page.locator("#request-table tbody td.time a").evaluate_all("all => all.map(one => one.hash)")
+    return [link.removeprefix("#s") for link in links]
+
+
+def test_the_list_sorts_by_every_heading_and_turns_its_pages_as_the_api_does(
+    look: Opener, client: httpx.Client, busy: Project
+) -> None:
+    page = look(busy).open("/requests?last=all")
+    for order in REQUEST_ORDERS:
+        for _ in range(2):
+            page.locator(f"#by-{order}").click()
+            page.wait_for_function(f"document.activeElement.id === 'by-{order}'")
+            page.wait_for_selector(f"th[aria-sort]:has(#by-{order})")
+            up = page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+            question = {"order": order, "direction": "asc" if up else "desc", "limit": 50}
+            first = client.get("/api/v1/requests", params=question, headers=busy.reading()).json()
+            assert listed(page) == [item["span_id"] for item in first["items"]]
+    page.locator(".pager [rel=next]").click()
+    page.wait_for_url("**cursor=**")
+    question |= {"cursor": first["next"]}
+    second = client.get("/api/v1/requests", params=question, headers=busy.reading()).json()
+    assert listed(page) == [item["span_id"] for item in second["items"]]
+    assert page.evaluate("document.activeElement.id") == "list"
+    page.locator(".pager [rel=prev]").click()
+    page.wait_for_selector(".pager [rel=prev]", state="detached")
+    assert listed(page) == [item["span_id"] for item in first["items"]]
+
+
+def test_the_list_is_copied_with_all_its_digits(look: Opener, client: httpx.Client, busy: Project) -> None:
+    window = look(busy, permissions=["clipboard-read", "clipboard-write"])
+    page = window.open("/requests?last=all&order=cost")
+    page.get_by_role("button", name="Copy table").click()
+    page.get_by_role("status").filter(has_text="50 rows copied").wait_for(state="attached")
+    rows = [line.split("\t") for line in page.evaluate("navigator.clipboard.readText()").splitlines()]
+    items = client.get("/api/v1/requests?order=cost", headers=busy.reading()).json()["items"]
+    assert [(row[1], row[7], float(row[10])) for row in rows[1:]] == [
+        (item["cost"], str(item["usage"]["input_tokens"]), item["duration_ms"]) for item in items
+    ]
+
+
+def test_what_is_not_settled_is_marked_and_says_why(
+    look: Opener, client: httpx.Client, project: Project
+) -> None:
+    answer = client.post("/v1/traces", content=body(llm_span()), headers=project.sending("application/json"))
+    assert answer.status_code == 200
+    page = look(project).open("/requests")
+    mark = page.locator("tbody .note")
+    assert mark.inner_text() == "provisional" and "not settled yet" in (mark.get_attribute("title") or "")
+    assert client.post("/api/v1/settle", headers=project.ruling()).status_code == 200
+    page.reload()
+    assert page.locator("tbody tr").count() == 1 and mark.count() == 0
 
 
 def test_older_requests_follow_and_the_newest_are_one_click_away(look: Opener, busy: Project) -> None:

@@ -139,6 +139,22 @@ def test_the_figures_under_a_chart_are_those_that_it_draws(
     assert points.count() == len(rows)
 
 
+@pytest.mark.parametrize(("metric", "order"), [("latency_p95", "latency"), ("ttft_p50", "ttft")])
+def test_a_time_of_a_tier_leads_to_its_slowest_requests(
+    look: Opener, client: httpx.Client, busy: Project, metric: str, order: str
+) -> None:
+    page = look(busy).open("/overview?last=all")
+    page.locator(f"tr[data-tier=premium] [data-metric={metric}] a").click()
+    page.wait_for_selector("#request-table")
+    asked = {"tier": "premium", "order": order}
+    items = client.get("/api/v1/requests", params=asked, headers=busy.reading()).json()["items"]
+    links = page.locator("#request-table tbody td.time a").evaluate_all("all => all.map(one => one.hash)")
+    assert links == [f"#s{item['span_id']}" for item in items]
+    page = look(busy).open("/overview?last=all")
+    page.locator("[data-total=latency_p50] a").click()
+    assert page.url.endswith("/requests?last=all&order=latency")
+
+
 def test_a_chart_says_the_exact_value_under_the_pointer(
     look: Opener, client: httpx.Client, busy: Project
 ) -> None:
