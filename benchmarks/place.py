@@ -69,8 +69,8 @@ def database() -> Iterator[Database]:
 
 @contextmanager
 def owner(url: str) -> Iterator[Engine]:
-    """The owner's engine."""
-    engine = open_engine(url, role=None)
+    """The owner's engine, which fills tables, however long a busy machine takes for it."""
+    engine = open_engine(url, role=None, statement_timeout_s=3600)
     try:
         yield engine
     finally:

@@ -139,6 +139,7 @@ def _context_columns() -> list[Column[object]]:
     ]
 
 
+# In the order of reading; on disk `migrations/` puts first what most questions read.
 request = Table(
     "request",
     metadata,
