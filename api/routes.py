@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 
 from api import schema
-from core import errors
+from core import csv_text, errors
 from core.access import Access, check_role, key_in_header, new_key
 from core.errors import BadQuestion, Forbidden, TooLarge, TripointError
 from core.ledger import parse_request_id, parse_trace_id
@@ -47,7 +47,7 @@ _STATUS: tuple[tuple[type[TripointError], int, str], ...] = (
 )
 _BODY_MAX_BYTES = 64 * 1024
 # What is no filter. The requests behind an attribution are asked for with the same words and perhaps more.
-_SHARED = {"from", "to", "zone", "group_by", "interval", "metrics", "order", "direction", "limit"}
+_SHARED = {"format", "from", "to", "zone", "group_by", "interval", "metrics", "order", "direction", "limit"}
 _OF_COSTS = {*_SHARED, "offset"}
 _OF_REQUESTS = {*_SHARED, "trace_id", "cursor"}
 
@@ -184,6 +184,26 @@ _Zone = Annotated[
 ]
 
 
+_Format = Annotated[
+    Literal["json", "csv"] | None,
+    Query(description="json, or csv for all rows as a file; left out, what the header Accept asks for"),
+]
+_CSV: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Successful Response"}
+}
+
+
+def _wants_csv(request: Request, format: str | None) -> bool:
+    accept = request.headers.get("accept", "")
+    return format == "csv" or (format is None and "text/csv" in accept and "json" not in accept)
+
+
+def _file(parts: Iterator[str], name: str) -> StreamingResponse:
+    return StreamingResponse(
+        csv_text.begun(parts), media_type=csv_text.MEDIA_TYPE, headers=csv_text.disposition(name)
+    )
+
+
 def _words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
 
@@ -198,6 +218,7 @@ def _add_costs(routes: APIRouter, api: Api) -> None:
     @routes.get(
         "/attribution",
         response_model=schema.AttributionOut,
+        responses=_CSV,
         summary="Who spends what: sums, counts and percentiles by any dimension",
         openapi_extra=_FILTER_DOCS,
     )
@@ -225,11 +246,18 @@ def _add_costs(routes: APIRouter, api: Api) -> None:
             str | None,
             Query(description="asc or desc; left out, metrics the largest first, dimensions and start asc"),
         ] = None,
-        limit: Annotated[int, Query(description=f"rows at the most, 1 to {MAX_ROWS}")] = 1000,
+        limit: Annotated[
+            int | None, Query(description=f"rows at the most, 1 to {MAX_ROWS}; left out, 1000")
+        ] = None,
         offset: Annotated[
-            int, Query(description="rows to leave out before the first: `next_offset` of the page before")
-        ] = 0,
+            int | None,
+            Query(description="rows to leave out before the first: `next_offset` of the page before"),
+        ] = None,
+        format: _Format = None,
     ) -> Any:
+        as_csv = _wants_csv(request, format)
+        if as_csv and (limit is not None or offset is not None):
+            raise BadQuestion("A CSV has all rows. Leave limit and offset out.")
         question = check_question(
             window=_window(start, end, zone),
             group_by=_words(group_by),
@@ -238,10 +266,16 @@ def _add_costs(routes: APIRouter, api: Api) -> None:
             metrics=_words(metrics),
             order=order,
             direction=direction,
-            limit=limit,
-            offset=offset,
+            limit=1000 if limit is None else limit,
+            offset=offset or 0,
             zone=zone,
         )
+        if as_csv:
+            pages = api.lens.pages(access.project_id, question, MAX_ROWS)
+            name = csv_text.file_name(
+                "attribution", question.group_by, question.interval, question.window, question.zone
+            )
+            return _file(csv_text.attribution_text(pages), name)
         return JSONResponse(_plain(schema.attribution_out(api.lens.ask(access.project_id, question))))
 
 
@@ -251,6 +285,7 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
     @routes.get(
         "/requests",
         response_model=schema.RequestPage,
+        responses=_CSV,
         summary="Requests, newest first or in another order",
         openapi_extra=_FILTER_DOCS,
     )
@@ -261,7 +296,13 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
         start: _From = None,
         end: _To = None,
         zone: _Zone = None,
-        limit: Annotated[int, Query(description="items at the most, 1 to 1000")] = 50,
+        limit: Annotated[
+            int | None,
+            Query(
+                description="items at the most, 1 to 1000; left out, 50. A CSV has up to"
+                f" {requests.CSV_MAX}, and says in its last line how to get the rest"
+            ),
+        ] = None,
         order: Annotated[
             str | None, Query(description=f"{', '.join(REQUEST_ORDERS)}; left out, started")
         ] = None,
@@ -273,18 +314,36 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
             str | None,
             Query(description="`next` or `previous` of another page, with the same order and direction"),
         ] = None,
-    ) -> schema.RequestPage:
-        if not 1 <= limit <= 1000:
-            raise BadQuestion("limit must be between 1 and 1000.")
+        format: _Format = None,
+    ) -> Any:
+        as_csv = _wants_csv(request, format)
+        if limit is not None and not 1 <= limit <= (requests.CSV_MAX if as_csv else 1000):
+            raise BadQuestion(f"limit must be between 1 and {requests.CSV_MAX if as_csv else 1000}.")
+        window, filters = _window(start, end, zone), _filters(request, _OF_REQUESTS)
+        trace, by = parse_trace_id(trace_id) if trace_id else None, check_request_order(order, direction)
+        if as_csv:
+            most = limit or requests.CSV_MAX
+            found = requests.all_requests(
+                api.engine,
+                access.project_id,
+                window,
+                filters,
+                trace_id=trace,
+                order=by,
+                cursor=cursor,
+                most=most,
+            )
+            name = csv_text.file_name("requests", (), None, window, zone or "UTC")
+            return _file(csv_text.requests_text(found), name)
         with tenant(api.engine, access.project_id) as connection:
             page = requests.find_requests(
                 connection,
-                _window(start, end, zone),
-                _filters(request, _OF_REQUESTS),
-                trace_id=parse_trace_id(trace_id) if trace_id else None,
-                order=check_request_order(order, direction),
+                window,
+                filters,
+                trace_id=trace,
+                order=by,
                 cursor=cursor,
-                limit=limit,
+                limit=limit or 50,
             )
         return schema.RequestPage(
             items=[schema.request_out(item) for item in page.items], next=page.next, previous=page.previous

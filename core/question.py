@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, get_args
@@ -201,6 +201,10 @@ class Lens(Protocol):
 
     def ask(self, project_id: int, question: CostQuestion) -> Answer:
         """Answer one question over one project, at one consistent moment."""
+        ...
+
+    def pages(self, project_id: int, question: CostQuestion, rows: int) -> Iterator[Answer]:
+        """All rows of a question, so many at a time, at one moment."""
         ...
 
 

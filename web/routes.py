@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from sqlalchemy import Engine
 
+from core import csv_text
 from core.access import Access
 from core.ledger import parse_trace_id
 from core.pricing.price import PriceBook
-from core.question import Lens, check_request_order
+from core.question import MAX_ROWS, Lens, check_request_order
 from core.store import requests
 from core.store.door import Door
 from core.store.prices import explain_request
@@ -129,6 +130,23 @@ def _add_costs(routes: APIRouter, web: Web) -> None:
             untouched=answer.coverage.requests == 0 and _untouched(web, access),
         )
 
+    @routes.get("/attribution.csv")
+    def save_costs(request: Request, access: Access = reader) -> StreamingResponse:
+        pairs = request.query_params.multi_items()
+        address = parse_address(pairs, default_group=("feature",), zone=zone_of(request).key)
+        question = attribution.question(address.first(), web.clock(), MAX_ROWS)
+        pages = web.lens.pages(access.project_id, question, MAX_ROWS)
+        name = csv_text.file_name(
+            "attribution", question.group_by, question.interval, question.window, question.zone
+        )
+        return _file(csv_text.attribution_text(pages), name)
+
+
+def _file(parts: Iterator[str], name: str) -> StreamingResponse:
+    return StreamingResponse(
+        csv_text.begun(parts), media_type=csv_text.MEDIA_TYPE, headers=csv_text.disposition(name)
+    )
+
 
 def _add_requests(routes: APIRouter, web: Web) -> None:
     reader = _reader(web)
@@ -160,8 +178,24 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
             items=page.items,
             answer=answer,
             around=listing.listing(address, order, page),
+            csv_max=requests.CSV_MAX,
             untouched=not page.items and _untouched(web, access),
         )
+
+    @routes.get("/requests.csv")
+    def save_requests(request: Request, access: Access = reader) -> StreamingResponse:
+        address = parse_address(request.query_params.multi_items(), zone=zone_of(request).key)
+        window = address.window(web.clock())
+        found = requests.all_requests(
+            web.engine,
+            access.project_id,
+            window,
+            address.filters,
+            order=check_request_order(address.order, address.direction),
+            cursor=address.cursor or None,
+        )
+        name = csv_text.file_name("requests", (), None, window, address.zone)
+        return _file(csv_text.requests_text(found), name)
 
     @routes.get("/traces/{trace_id}")
     def show_trace(request: Request, trace_id: str, access: Access = reader) -> str:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, or_, select, tuple_
 
-from core.errors import NotFound
+from core.errors import BadQuestion, NotFound
 from core.ledger import LedgerRequest, Page, Trace
 from core.question import NEWEST, RequestOrder, Value
 from core.request import Content
 from core.store.cursor import Cursor, read_cursor, write_cursor
 from core.store.lens import conditions, tokens
 from core.store.rows import nanoseconds, record_of, span_of
+from core.store.session import tenant
 from core.store.tables import content, context_span, request, user_name
 from core.window import Window
 
@@ -32,6 +33,8 @@ _ORDERS: Mapping[str, ColumnElement[Any]] = {
 }
 # Of a trace's prompts and answers so many bytes are read at most.
 _CONTENT_MAX = 64 * 1024 * 1024
+# Rows of a part of a long answer.
+_PART = 500
 # A trace's page shows so many spans at most; it says so where there are more.
 TRACE_SPANS_MAX = 2000
 
@@ -53,27 +56,74 @@ def find_requests(
     reads little more than its own rows, from an index; any other order reads all rows that pass, for every page.
     """
     at = read_cursor(cursor, order) if cursor else None
-    statement = _select().add_columns(_ORDERS[order.by].label("place")).where(*conditions(window, filters))
+    statement = _passing(window, filters, trace_id, order, at)
     if counted_only:
         statement = statement.where(_R.counted)
-    if trace_id is not None:
-        statement = statement.where(_R.trace_id == trace_id)
-    if at:
-        statement = statement.where(*_beyond(at))
     back = at is not None and at.back
     rows = connection.execute(statement.order_by(*_in_order(order, back)).limit(limit + 1)).all()
     shown = rows[limit - 1 :: -1] if back else rows[:limit]
     more = len(rows) > limit
 
-    def place(row: Row[Any], *, before: bool) -> str:
-        value = None if order.by == "started" else row.place
-        return write_cursor(Cursor(order, before, value, row.trace_id, row.span_id, row.started_at))
-
     return Page(
         [_ledger(row) for row in shown],
-        next=place(shown[-1], before=False) if shown and (more or back) else None,
-        previous=place(shown[0], before=True) if shown and at and (more or not back) else None,
+        next=_place(shown[-1], order, before=False) if shown and (more or back) else None,
+        previous=_place(shown[0], order, before=True) if shown and at and (more or not back) else None,
     )
+
+
+CSV_MAX = 100_000
+"""So many requests are given out at once."""
+
+
+def all_requests(
+    engine: Engine,
+    project_id: int,
+    window: Window,
+    filters: Mapping[str, Sequence[Value]],
+    *,
+    trace_id: str | None = None,
+    order: RequestOrder = NEWEST,
+    cursor: str | None = None,
+    most: int = CSV_MAX,
+) -> Iterator[Sequence[LedgerRequest] | str]:
+    """The counted requests that pass, at one moment, a part of them in memory at a time; where they are more than
+    `most`, the cursor of the rest comes last. A reader who takes none for a minute loses his connection."""
+    at = read_cursor(cursor, order) if cursor else None
+    if at and at.back:
+        raise BadQuestion("A file goes forward: use the cursor `next`, not `previous`.")
+    statement = _passing(window, filters, trace_id, order, at).where(_R.counted)
+    with tenant(engine, project_id) as connection:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        found = connection.execute(
+            statement.order_by(*_in_order(order, back=False)).limit(most + 1),
+            execution_options={"yield_per": _PART},
+        )
+        count, last = 0, None
+        for part in found.partitions():
+            shown = part[: most - count]
+            count += len(part)
+            last = shown[-1] if shown else last
+            yield [_ledger(row) for row in shown]
+        if last is not None and count > most:
+            yield _place(last, order, before=False)
+
+
+def _passing(
+    window: Window,
+    filters: Mapping[str, Sequence[Value]],
+    trace_id: str | None,
+    order: RequestOrder,
+    at: Cursor | None,
+) -> Select[Any]:
+    statement = _select().add_columns(_ORDERS[order.by].label("place")).where(*conditions(window, filters))
+    if trace_id is not None:
+        statement = statement.where(_R.trace_id == trace_id)
+    return statement.where(*_beyond(at)) if at else statement
+
+
+def _place(row: Row[Any], order: RequestOrder, *, before: bool) -> str:
+    value = None if order.by == "started" else row.place
+    return write_cursor(Cursor(order, before, value, row.trace_id, row.span_id, row.started_at))
 
 
 def _in_order(order: RequestOrder, back: bool) -> list[ColumnElement[Any]]:

@@ -142,6 +142,8 @@ def test_who_is_not_signed_in_sees_no_numbers(server: Server) -> None:
             "/overview",
             "/attribution",
             "/requests",
+            "/attribution.csv",
+            "/requests.csv",
             "/values?dimension=user",
             f"/traces/{AGENT_TRACE}",
         ):
@@ -174,6 +176,27 @@ def test_a_form_with_empty_fields_moves_on_to_a_short_address(visitor: httpx.Cli
     assert (
         answer.status_code == 303 and answer.headers["location"] == "/attribution?last=7&group_by=user&tier=a"
     )
+
+
+@pytest.mark.parametrize(
+    "page", ["/attribution?group_by=user&order=user&last=all", "/requests?order=cost&last=all"]
+)
+def test_a_page_leads_to_its_csv_which_is_the_apis(
+    visitor: httpx.Client, client: httpx.Client, hostile: Project, page: str
+) -> None:
+    (link,) = re.findall(r'<a href="([^"]*[.]csv[^"]*)" download', visitor.get(page).text)
+    file = visitor.get(link.replace("&amp;", "&")).raise_for_status()
+    assert re.search(
+        r'filename="tripoint-(attribution-by-user|requests)[.]csv"', file.headers["content-disposition"]
+    )
+    assert file.headers["cache-control"] == "no-store"
+    question = page.replace("&last=all", "&format=csv") + (
+        "&metrics=requests,cost,input_tokens,output_tokens,latency_p50,latency_p95,ttft_p50,ttft_p95,errors"
+        if "attribution" in page
+        else ""
+    )
+    assert file.text == client.get(f"/api/v1{question}", headers=hostile.reading()).raise_for_status().text
+    assert file.text.count("\r\n") > 8
 
 
 def test_over_time_rows_stay_in_order_of_time_whatever_is_drawn_and_days_are_the_readers(
