@@ -207,6 +207,10 @@ class Lens(Protocol):
         """All rows of a question, so many at a time, at one moment."""
         ...
 
+    def ask_all(self, project_id: int, questions: Sequence[CostQuestion]) -> Sequence[Answer]:
+        """Answer each as `ask` does, all at one moment; `as_of` is the same in all."""
+        ...
+
 
 def check_dimension(name: str) -> str:
     """The name where it is a dimension."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -16,15 +14,14 @@ from web import chart, format, tier
 from web.address import Address
 
 # Percentiles sort their rows, which makes them the dear part of a large month: they are asked for in all and
-# by tier (one question), and of the first token over time (another). Everything else is sums.
+# by tier (one question), and of the first token over time (another), which the lens reads in one pass. Everything
+# else is sums, of which all but the users' come from another.
 _SUMS = ("requests", "cost", "errors")
 _TIMES = ("latency_p50", "latency_p95", "ttft_p50", "ttft_p95")
 TOP = ("feature", "user", "model")
 _TOP_ROWS = 6
 # More tiers than a chart can tell apart; the table has them all.
 _TIER_ROWS = 50
-# Each takes a connection and a good part of a core: a page must leave some to others.
-_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class Overview:
 
 
 def overview(lens: Lens, project_id: int, address: Address, now: datetime, zone: ZoneInfo) -> Overview | None:
-    """Six questions, however many rows, a few at a time; None where the window holds no request."""
+    """Six questions at one moment, however many rows; None where the window holds no request."""
     plain = replace(address.plain(), order="")
     by_tier = _question(plain, now, _SUMS + _TIMES, group_by=("tier",), limit=_TIER_ROWS)
     interval = _interval(by_tier.window)
@@ -91,8 +88,7 @@ def overview(lens: Lens, project_id: int, address: Address, now: datetime, zone:
     tops = [_question(plain, now, _SUMS, group_by=(name,), limit=_TOP_ROWS) for name in TOP]
     span = _span_before(by_tier.window, now)
     before = [replace(by_tier, window=span[0], group_by=(), metrics=_SUMS, limit=1)] if span else []
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        whole, over_time, *others = pool.map(partial(lens.ask, project_id), (by_tier, series, *tops, *before))
+    whole, over_time, *others = lens.ask_all(project_id, (by_tier, series, *tops, *before))
     if whole.coverage.requests == 0:
         return None
     return Overview(

@@ -16,9 +16,9 @@ from core.ledger import LedgerRequest, Page, Trace
 from core.question import NEWEST, RequestOrder, Value
 from core.request import Content
 from core.store.cursor import Cursor, read_cursor, write_cursor
-from core.store.lens import conditions, tokens
 from core.store.rows import nanoseconds, record_of, span_of
 from core.store.session import tenant
+from core.store.statements import conditions, tokens
 from core.store.tables import content, context_span, request, user_name
 from core.window import Window
 

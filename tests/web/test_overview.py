@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,9 @@ class Asked:
         row = Row(("a",) * len(question.group_by), start, metrics, self._unpriced)
         coverage = Coverage(self._requests, 3, self._unpriced, {}, 0, 0, 0)
         return Answer(question, NOW, [row], Row((), None, metrics, self._unpriced), coverage, 1)
+
+    def ask_all(self, project_id: int, questions: Sequence[CostQuestion]) -> list[Answer]:
+        return [self.ask(project_id, question) for question in questions]
 
 
 def test_the_page_asks_six_questions_however_many_rows() -> None:
