@@ -184,7 +184,7 @@ def create_project(name: str, data: Data = None) -> None:
                 raise BadInput(
                     f"There is a project {name!r} already. `tripoint key create --project` makes more keys for it."
                 )
-            project = keys.create_project(connection, name)
+            project = keys.create_project(connection, name, launch.operator())
         made = {f"{role}_key": launch.make_key(engine, project, role) for role in ("ingest", "read", "admin")}
     print(json.dumps({"project": name, "project_id": project, **made}))
 
@@ -247,11 +247,10 @@ def revoke_key(key_id: int, project: Project = "default", data: Data = None) -> 
     from core.store import keys
     from core.store.session import tenant
 
-    with (
-        _owner(load_settings(data=data)) as engine,
-        tenant(engine, launch.project_id(engine, project)) as connection,
-    ):
-        keys.revoke(connection, key_id)
+    with _owner(load_settings(data=data)) as engine:
+        number = launch.project_id(engine, project)
+        with tenant(engine, number) as connection:
+            keys.revoke(connection, number, key_id, launch.operator())
     print(f"Key {key_id} is revoked.")
 
 

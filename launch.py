@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).resolve().parent
 _SIGN_IN = timedelta(hours=1)
+_UP = "tripoint up"
 _FIRST_KEYS: tuple[Role, ...] = ("ingest", "read", "admin")
 
 
@@ -120,7 +122,7 @@ def _ready(settings: Settings, name: str, data: Path, owner_url: str, pids: dict
     engine = open_engine(owner_url, role=None, pool_size=1)
     try:
         with transaction(engine) as connection:
-            project = keys.create_project(connection, name)
+            project = keys.create_project(connection, name, _UP)
         folder = data / "secrets" / name
         made = {f"{role}_key": _kept_key(engine, project, role, folder) for role in _FIRST_KEYS}
         dashboard = sign_in_url(base_url(settings), engine, project)
@@ -143,21 +145,36 @@ def _kept_key(engine: Engine, project: int, role: Role, folder: Path) -> str:
         with tenant(engine, project) as connection:
             if keys.is_in_force(connection, secret):
                 return secret
-    secret = make_key(engine, project, role, "made by tripoint up")
+    secret = make_key(engine, project, role, "made by tripoint up", by=_UP)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(file, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
         out.write(secret + "\n")
     return secret
 
 
+def operator() -> str:
+    """How the audit log names whoever uses the command."""
+    try:
+        return f"command line ({getpass.getuser()})"
+    except (OSError, KeyError):
+        return "command line"
+
+
 def make_key(
-    engine: Engine, project: int, role: str, name: str = "", expires_at: datetime | None = None
+    engine: Engine,
+    project: int,
+    role: str,
+    name: str = "",
+    expires_at: datetime | None = None,
+    by: str | None = None,
 ) -> str:
-    """A new key's secret."""
+    """A new key's secret; the audit log says that `by` made it, or else whoever uses the command."""
     checked = check_role(role)
     secret = new_key(checked, os.urandom(32))
     with tenant(engine, project) as connection:
-        keys.add_key(connection, project, secret, checked, name=name, expires_at=expires_at)
+        keys.make_key(
+            connection, project, secret, checked, by or operator(), name=name, expires_at=expires_at
+        )
     return secret
 
 

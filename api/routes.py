@@ -30,7 +30,7 @@ from core.question import (
     check_request_order,
     parse_filters,
 )
-from core.store import keys, requests
+from core.store import audit, keys, requests
 from core.store.door import Door
 from core.store.prices import explain_request
 from core.store.session import tenant
@@ -42,6 +42,7 @@ _STATUS: tuple[tuple[type[TripointError], int, str], ...] = (
     (errors.Unauthenticated, 401, "Unauthorized"),
     (errors.Forbidden, 403, "Forbidden"),
     (errors.NotFound, 404, "Not Found"),
+    (errors.TooManyAttempts, 429, "Too Many Requests"),
     (errors.Overloaded, 503, "Service Unavailable"),
     (errors.Unavailable, 503, "Service Unavailable"),
 )
@@ -404,6 +405,8 @@ def _add_administration(routes: APIRouter, api: Api) -> None:
         "/settle", response_model=schema.Settled, summary="Settle now what waits, for tests and backfills"
     )
     def settle(access: Access = administrator) -> schema.Settled:
+        with tenant(api.engine, access.project_id) as connection:
+            audit.note(connection, access.project_id, access.who, "settle")
         return schema.Settled(traces=api.settle(access.project_id))
 
     @routes.get(
@@ -433,13 +436,19 @@ def _add_administration(routes: APIRouter, api: Api) -> None:
         secret = new_key(role, os.urandom(32))
         expires = api.clock() + timedelta(days=wanted.expires_in_days) if wanted.expires_in_days else None
         with tenant(api.engine, access.project_id) as connection:
-            made = keys.add_key(
-                connection, access.project_id, secret, role, name=wanted.name, expires_at=expires
+            made = keys.make_key(
+                connection,
+                access.project_id,
+                secret,
+                role,
+                access.who,
+                name=wanted.name,
+                expires_at=expires,
             )
         return schema.MadeKey(id=made, key=secret)
 
     @routes.delete("/keys/{key_id}", status_code=204, summary="Revoke a key", responses=_NOT_FOUND)
     def revoke_key(key_id: Annotated[int, Path(ge=1, le=2**63 - 1)], access: Access = administrator) -> None:
         with tenant(api.engine, access.project_id) as connection:
-            keys.revoke(connection, key_id)
+            keys.revoke(connection, access.project_id, key_id, access.who)
         api.door.forget(key_id)

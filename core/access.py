@@ -5,26 +5,36 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from core.errors import BadQuestion
 
 Role = Literal["ingest", "read", "finance", "review", "admin"]
-Kind = Literal["key", "sign_in", "session"]
+Kind = Literal["key", "sign_in", "session", "set_password"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
+SESSION_LENGTH = timedelta(days=30)
+SESSION_IDLE = timedelta(days=7)
+"""A session ends this long after signing in, or after its last use, whichever comes first."""
 _PREFIX = "tp"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a caller may reach: one project, in one role."""
+    """What a caller may reach: one project, in one role.
+
+    `who` is how the audit log names the caller; `account_id` is set where that is a person with an account,
+    `project` (its name) where it is a session.
+    """
 
     project_id: int
     role: Role
     key_id: int
+    account_id: int | None = None
+    who: str = field(default="", compare=False)
+    project: str = field(default="", compare=False)
 
     def may_ingest(self) -> bool:
         return self.role in ("ingest", "admin")

@@ -8,6 +8,7 @@ TripointError
 ├── Unauthenticated     no key, or one that is unknown, expired or revoked
 ├── Forbidden           the key's role does not reach that far
 ├── NotFound            no such thing in this project
+├── TooManyAttempts     too many wrong passwords; the same may be tried after a wait
 ├── Overloaded          the queue is full; the same call may go through later
 ├── Unavailable         the database or broker cannot be reached; try again later
 └── SetupError          the operator must change a setting or the machine
@@ -54,6 +55,16 @@ class Forbidden(TripointError):
 
 class NotFound(TripointError):
     """There is no such thing in this project."""
+
+
+class TooManyAttempts(TripointError):
+    """Too many attempts to sign in; wait and try again."""
+
+    retryable = True
+
+    def __init__(self, message: str | None = None, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Overloaded(TripointError):

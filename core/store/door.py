@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from core.access import Access, Kind, hash_key
 from core.errors import Unauthenticated
-from core.store import keys
+from core.store import keys, sessions
 from core.store.session import tenant, transaction
 
 # A revoked key may still open for this long; a lookup a request would cost small senders their speed.
@@ -45,6 +45,8 @@ class Door:
         now = self._clock()
         with transaction(self._engine) as connection:
             access = keys.authenticate(connection, secret, now, kind)
+            if kind == "session":
+                access = sessions.complete(connection, access)
         self._remember(secret, kind, access, now)
         self._note(access, now)
         return access

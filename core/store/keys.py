@@ -6,20 +6,23 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from core.access import Access, Key, Kind, Role, hash_key, hint_of
+from core.access import SESSION_IDLE, Access, Key, Kind, Role, hash_key, hint_of
 from core.errors import BadInput, NotFound, Unauthenticated
+from core.store import audit
 from core.store.session import enter
 from core.store.tables import api_key, project
 
 
-def create_project(connection: Connection, name: str) -> int:
+def create_project(connection: Connection, name: str, by: str = "command line") -> int:
     """A new project's id; an existing one's where the name is taken. Needs the owner's connection."""
     if not name.strip() or len(name) > 200:
         raise BadInput("A project needs a name of 1 to 200 characters.")
     found = connection.execute(select(project.c.id).where(project.c.name == name)).scalar()
     if found is not None:
         return int(found)
-    return int(connection.execute(insert(project).values(name=name).returning(project.c.id)).scalar_one())
+    made = int(connection.execute(insert(project).values(name=name).returning(project.c.id)).scalar_one())
+    audit.note(connection, made, by, "project.create", name)
+    return made
 
 
 def projects(connection: Connection) -> list[tuple[int, str]]:
@@ -36,6 +39,8 @@ def add_key(
     kind: Kind = "key",
     name: str = "",
     expires_at: datetime | None = None,
+    account_id: int | None = None,
+    last_used_at: datetime | None = None,
 ) -> int:
     """Store a key's hash in the project that the transaction entered; returns the key's id."""
     if "\0" in name:
@@ -48,8 +53,35 @@ def add_key(
         hash=hash_key(secret),
         hint=hint_of(secret),
         expires_at=expires_at,
+        account_id=account_id,
+        last_used_at=last_used_at,
     )
     return int(connection.execute(statement.returning(api_key.c.id)).scalar_one())
+
+
+def make_key(
+    connection: Connection,
+    project_id: int,
+    secret: str,
+    role: Role,
+    by: str,
+    *,
+    name: str = "",
+    expires_at: datetime | None = None,
+) -> int:
+    """Store a key for a program, and note who made it."""
+    made = add_key(connection, project_id, secret, role, name=name, expires_at=expires_at)
+    expires = expires_at.isoformat() if expires_at else None
+    audit.note(
+        connection,
+        project_id,
+        by,
+        "key.create",
+        _said(hint_of(secret), name[:200]),
+        role=role,
+        expires=expires,
+    )
+    return made
 
 
 def authenticate(connection: Connection, secret: str, now: datetime, kind: Kind = "key") -> Access:
@@ -70,7 +102,15 @@ def authenticate(connection: Connection, secret: str, now: datetime, kind: Kind 
         raise Unauthenticated(
             f"This key expired on {row.expires_at:%Y-%m-%d %H:%M} UTC. Make a new one with `tripoint key create`."
         )
-    return Access(project_id=row.project_id, role=row.role, key_id=row.id)
+    if kind == "session" and (row.last_used_at or row.created_at) + SESSION_IDLE <= now:
+        raise Unauthenticated(f"Nobody used this session for {SESSION_IDLE.days} days.")
+    return Access(
+        project_id=row.project_id,
+        role=row.role,
+        key_id=row.id,
+        account_id=row.account_id,
+        who=f"key {_said(row.hint, row.name)}",
+    )
 
 
 def is_in_force(connection: Connection, secret: str) -> bool:
@@ -122,13 +162,16 @@ def list_keys(connection: Connection) -> list[Key]:
     ]
 
 
-def revoke(connection: Connection, key_id: int) -> None:
-    """End a key of the entered project; revoking twice keeps the first moment."""
-    statement = (
-        update(api_key)
-        .where(api_key.c.id == key_id, api_key.c.kind == "key")
-        .values(revoked_at=func.coalesce(api_key.c.revoked_at, func.now()))
-        .returning(api_key.c.id)
-    )
-    if connection.execute(statement).scalar() is None:
+def revoke(connection: Connection, project_id: int, key_id: int, by: str) -> None:
+    """End a key of the entered project, and note who did; revoking twice keeps the first moment."""
+    here = (api_key.c.id == key_id) & (api_key.c.kind == "key")
+    row = connection.execute(select(api_key).where(here).with_for_update()).one_or_none()
+    if row is None:
         raise NotFound(f"There is no key {key_id} in this project.")
+    if row.revoked_at is None:
+        connection.execute(update(api_key).where(here).values(revoked_at=func.now()))
+        audit.note(connection, project_id, by, "key.revoke", _said(row.hint, row.name), role=row.role)
+
+
+def _said(hint: str, name: str) -> str:
+    return f"{hint} ({name})" if name else hint

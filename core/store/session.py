@@ -75,6 +75,16 @@ def enter(connection: Connection, project_id: int) -> None:
     connection.exec_driver_sql(f"SET LOCAL app.project = '{int(project_id)}'")
 
 
+def enter_account(connection: Connection, account_id: int) -> None:
+    """Make the rest of this transaction see one account's memberships, projects and sessions as well."""
+    connection.exec_driver_sql(f"SET LOCAL app.account = '{int(account_id)}'")
+
+
+def present_name(connection: Connection, folded: str) -> None:
+    """Make the rest of this transaction see the account of this folded name, and its hash."""
+    connection.exec_driver_sql(f"SET LOCAL app.name = '{folded.encode().hex()}'")
+
+
 @contextmanager
 def tenant(engine: Engine, project_id: int) -> Iterator[Connection]:
     """One transaction inside one project, under the application's role whoever logged in."""

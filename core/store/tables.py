@@ -60,7 +60,70 @@ project = Table(
     Column("created_at", INSTANT, nullable=False, server_default=NOW),
 )
 
-# One table for whatever opens a door: keys of programs, sign-in tokens used once, browser sessions.
+# A person who signs in with a password. Colleagues of a project see the row; `folded` is the name without case.
+account = Table(
+    "account",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("folded", Text, nullable=False, unique=True),
+    Column("created_at", INSTANT, nullable=False, server_default=NOW),
+    Column("disabled_at", INSTANT),
+    Column("password_set_at", INSTANT),
+)
+
+# Open only to whoever presents the account's name. `given`: by somebody else, and not yet changed by its owner.
+account_password = Table(
+    "account_password",
+    metadata,
+    Column(
+        "account_id",
+        BigInteger,
+        ForeignKey("account.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("hash", Text, nullable=False),
+    Column("given", Boolean, nullable=False),
+)
+
+membership = Table(
+    "membership",
+    metadata,
+    Column("project_id", Integer, ForeignKey("project.id", ondelete="CASCADE"), primary_key=True),
+    Column("account_id", BigInteger, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", INSTANT, nullable=False, server_default=NOW),
+    Index(None, "account_id"),
+)
+
+# What was changed by whom. The application may add to it and change nothing in it.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("project_id", Integer, ForeignKey("project.id", ondelete="CASCADE"), nullable=False),
+    Column("at", INSTANT, nullable=False, server_default=NOW),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Index("audit_project_id_id_idx", "project_id", "id"),
+)
+
+# Failed attempts to sign in, by hashes of the account's name and of the client's address.
+sign_in_attempt = Table(
+    "sign_in_attempt",
+    metadata,
+    Column("bucket", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", INSTANT, nullable=False),
+    Column("blocked_until", INSTANT),
+    Index(None, "last_at"),
+)
+
+# One table for whatever opens a door: keys of programs, browser sessions, and tokens used once, to sign in or
+# to set a password.
 api_key = Table(
     "api_key",
     metadata,
@@ -75,7 +138,9 @@ api_key = Table(
     Column("expires_at", INSTANT),
     Column("revoked_at", INSTANT),
     Column("last_used_at", INSTANT),
+    Column("account_id", BigInteger, ForeignKey("account.id", ondelete="CASCADE")),
     Index(None, "project_id"),
+    Index(None, "account_id"),
 )
 
 # The only place that holds a user's name: rows carry the key, so erasing a person is one delete here.

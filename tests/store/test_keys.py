@@ -79,7 +79,7 @@ def test_a_revoked_key_opens_nothing_and_keeps_its_first_end(engine: Engine, pro
     ends = []
     for _ in range(2):
         with tenant(engine, project.id) as connection:
-            keys.revoke(connection, number)
+            keys.revoke(connection, project.id, number, "ann")
             ends.append(keys.list_keys(connection)[0].revoked_at)
     assert ends[0] == ends[1] is not None
     with pytest.raises(Unauthenticated, match="revoked"):
@@ -91,7 +91,7 @@ def test_a_key_of_another_project_cannot_be_revoked(
 ) -> None:
     number = made(engine, other_project, a_secret())
     with tenant(engine, project.id) as connection, pytest.raises(NotFound):
-        keys.revoke(connection, number)
+        keys.revoke(connection, project.id, number, "ann")
 
 
 def test_a_key_of_one_kind_does_not_open_the_door_of_another(engine: Engine, project: Project) -> None:
@@ -144,7 +144,7 @@ def test_the_door_remembers_for_a_second_and_no_longer(engine: Engine, project: 
     assert door.open(secret).key_id == number
     assert door.recall(secret) == door.open(secret)
     with tenant(engine, project.id) as connection:
-        keys.revoke(connection, number)
+        keys.revoke(connection, project.id, number, "ann")
     now[0] += timedelta(seconds=1)
     assert door.recall(secret) is None
     with pytest.raises(Unauthenticated, match="revoked"):

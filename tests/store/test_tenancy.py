@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -10,12 +11,17 @@ from sqlalchemy.exc import DBAPIError
 
 from core.pricing.price import PriceBook
 from core.request import Content
-from core.store.session import tenant, transaction
+from core.store import accounts
+from core.store.session import enter_account, present_name, tenant, transaction
 from tests.conftest import Project
 from tests.store.rows import a_request, a_span, store
 
-# Prices and how names lead to them are everybody's; of a project's own prices there are none here.
-SHARED = {"price_version", "price_matching"}
+NOW = datetime.now(UTC)
+# Prices and how names lead to them are everybody's; of a project's own prices there are none here. Attempts to
+# sign in are nobody's, and stand under hashes.
+SHARED = {"price_version", "price_matching", "sign_in_attempt"}
+# An account is seen from the projects that it belongs to; its hash is only seen by its name.
+PEOPLE = {"account", "account_password"}
 OWNED = {
     "project": "id",
     "api_key": "project_id",
@@ -24,6 +30,8 @@ OWNED = {
     "context_span": "project_id",
     "content": "project_id",
     "unsettled": "project_id",
+    "membership": "project_id",
+    "audit": "project_id",
 }
 
 
@@ -38,6 +46,9 @@ def plant(engine: Engine, project: Project, book: PriceBook, name: str) -> None:
         [a_span(user=name)],
         [Content(record.trace_id, record.span_id, record.started_ns, input=f'"{name}"')],
     )
+    with tenant(engine, project.id) as connection:
+        member = accounts.invite(connection, project.id, f"{name} {project.name}", "read", "test", NOW)
+        accounts.set_password(connection, member, f"hash of {name}", "test", NOW)
 
 
 @pytest.fixture
@@ -71,7 +82,7 @@ def refused(engine: Engine, project: Project | None, statement: str) -> str:
 
 def test_every_table_is_known_to_these_tests(owner: Engine) -> None:
     with owner.connect() as connection:
-        assert set(tables(connection)) == SHARED | set(OWNED)
+        assert set(tables(connection)) == SHARED | PEOPLE | set(OWNED)
 
 
 def test_a_project_sees_its_own_rows_and_no_others(engine: Engine, tenants: tuple[Project, Project]) -> None:
@@ -89,7 +100,7 @@ def test_without_a_project_there_is_nothing_to_see(engine: Engine) -> None:
         with transaction(engine) as connection:
             if setting is not None:
                 connection.exec_driver_sql(f"SET LOCAL app.project = '{setting}'")
-            for table in OWNED:
+            for table in (*OWNED, *PEOPLE):
                 assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0, table
 
 
@@ -121,6 +132,7 @@ def test_a_key_opens_its_own_row_only(engine: Engine, tenants: tuple[Project, Pr
 INSERTS = {
     "api_key": "(project_id, kind, role, hash, hint) VALUES ({id}, 'key', 'admin', 'x', 'x')",
     "user_name": "(project_id, name) VALUES ({id}, 'x')",
+    "audit": "(project_id, actor, action, target, details) VALUES ({id}, 'x', 'x', 'x', '{{}}')",
     "content": "(project_id, day, trace_id, span_id, body) VALUES ({id}, current_date, 'x', 'x', 'x')",
     "unsettled": "(project_id, trace_id, first_day, last_day) VALUES ({id}, 'x', current_date, current_date)",
     "context_span": (
@@ -204,7 +216,87 @@ def test_a_partition_cannot_be_read_past_its_table(
         assert "permission denied" in said or "must be owner" in said
 
 
+def test_a_project_sees_its_own_people_and_nobodys_hash(
+    engine: Engine, tenants: tuple[Project, Project]
+) -> None:
+    ours, theirs = tenants
+    for project, name in ((ours, "ours"), (theirs, "theirs")):
+        with tenant(engine, project.id) as connection:
+            seen = connection.execute(text("SELECT name FROM account")).scalars().all()
+            assert seen == [f"{name} {project.name}"]
+            assert connection.execute(text("SELECT count(*) FROM account_password")).scalar_one() == 0
+
+
+def test_a_name_opens_its_own_account_and_hash_only(engine: Engine, tenants: tuple[Project, Project]) -> None:
+    with transaction(engine) as connection:
+        present_name(connection, f"theirs {tenants[1].name}")
+        assert connection.execute(text("SELECT hash FROM account_password")).scalars().all() == [
+            "hash of theirs"
+        ]
+        assert connection.execute(text("SELECT count(*) FROM account")).scalar_one() == 1
+        for table in OWNED:
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0, table
+
+
+def test_who_entered_an_account_sees_its_projects_and_writes_into_none(
+    engine: Engine, tenants: tuple[Project, Project]
+) -> None:
+    theirs = tenants[1]
+    with transaction(engine) as connection:
+        present_name(connection, f"theirs {theirs.name}")
+        number = connection.execute(text("SELECT id FROM account")).scalar_one()
+        enter_account(connection, number)
+        assert connection.execute(text("SELECT id FROM project")).scalars().all() == [theirs.id]
+        assert connection.execute(text("SELECT project_id FROM membership")).scalars().all() == [theirs.id]
+        assert connection.execute(text("SELECT count(*) FROM audit")).scalar_one() == 0
+    for statement in (
+        f"UPDATE membership SET role = 'admin' WHERE account_id = {number}",
+        f"INSERT INTO membership (project_id, account_id, role) VALUES ({tenants[0].id}, {number}, 'admin')",
+    ):
+        said = refused(engine, None, f"SET LOCAL app.account = '{number}'; {statement}")
+        assert "row-level security" in said
+
+
+def test_an_account_of_another_project_cannot_be_changed(
+    engine: Engine, tenants: tuple[Project, Project]
+) -> None:
+    ours, theirs = tenants
+    with tenant(engine, theirs.id) as connection:
+        number = connection.execute(text("SELECT id FROM account")).scalar_one()
+    with tenant(engine, ours.id) as connection:
+        assert (
+            connection.exec_driver_sql(f"UPDATE account SET disabled_at = now() WHERE id = {number}").rowcount
+            == 0
+        )
+        assert connection.exec_driver_sql(f"DELETE FROM membership WHERE account_id = {number}").rowcount == 0
+    said = refused(
+        engine, ours, f"INSERT INTO account_password (account_id, hash, given) VALUES ({number}, 'x', false)"
+    )
+    assert "row-level security" in said
+
+
+def test_a_presented_hash_lets_nobody_write_into_a_project(
+    engine: Engine, tenants: tuple[Project, Project]
+) -> None:
+    said = refused(
+        engine,
+        None,
+        "SET LOCAL app.key = 'ab'; INSERT INTO api_key (project_id, kind, role, hash, hint)"
+        f" VALUES ({tenants[0].id}, 'key', 'admin', '\\xab', 'x')",
+    )
+    assert "row-level security" in said
+
+
 FORBIDDEN = [
+    "UPDATE audit SET actor = 'somebody else'",
+    "DELETE FROM audit",
+    "TRUNCATE audit",
+    "INSERT INTO audit (project_id, at, actor, action, target, details) VALUES (1, now(), 'x', 'x', 'x', '{}')",
+    "INSERT INTO audit (id, project_id, actor, action, target, details) VALUES (1, 1, 'x', 'x', 'x', '{}')",
+    "ALTER TABLE audit DISABLE ROW LEVEL SECURITY",
+    "DROP POLICY tenant ON account_password",
+    "DELETE FROM account",
+    "UPDATE account SET folded = 'x'",
     "ALTER TABLE request DISABLE ROW LEVEL SECURITY",
     "ALTER TABLE request NO FORCE ROW LEVEL SECURITY",
     "DROP POLICY tenant ON request",
