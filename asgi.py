@@ -129,9 +129,12 @@ def create_app(settings: Settings | None = None, rooms: tuple[str, ...] = ROOMS)
     if "web" in rooms:
         app.include_router(web_routes.router(parts.web()))
     _add_probes(app, parts)
-    app.add_exception_handler(TripointError, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_unrouted)
+    secure = parts.settings.secure_cookies
+    if secure:
+        app.add_middleware(web_routes.HttpsOnly)
+    app.add_exception_handler(TripointError, partial(_on_error, secure))
+    app.add_exception_handler(RequestValidationError, partial(_on_invalid, secure))
+    app.add_exception_handler(HTTPException, partial(_on_unrouted, secure))
     return app
 
 
@@ -221,19 +224,21 @@ def _add_probes(app: FastAPI, parts: Parts) -> None:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _on_error(request: Request, error: Exception) -> Response:
+async def _on_error(secure: bool, request: Request, error: Exception) -> Response:
     assert isinstance(error, TripointError)
     answer = api_routes.problem(error)
-    return web_routes.problem_page(error, answer.status_code) if web_routes.wants_page(request) else answer
+    if web_routes.wants_page(request):
+        return web_routes.error_page(request, error, answer.status_code, secure)
+    return answer
 
 
-async def _on_unrouted(request: Request, error: Exception) -> Response:
+async def _on_unrouted(secure: bool, request: Request, error: Exception) -> Response:
     """A path or method that no room has."""
     assert isinstance(error, HTTPException)
     found = NotFound(f"There is nothing at {request.url.path[:200]} for {request.method}.")
     status = error.status_code
     answer: Response = (
-        web_routes.problem_page(found, status)
+        web_routes.error_page(request, found, status, secure)
         if web_routes.wants_page(request)
         else api_routes.problem_reply(found, status, HTTPStatus(status).phrase)
     )
@@ -241,12 +246,12 @@ async def _on_unrouted(request: Request, error: Exception) -> Response:
     return answer
 
 
-async def _on_invalid(request: Request, error: Exception) -> Response:
+async def _on_invalid(secure: bool, request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     words = "; ".join(
         f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors()[:5]
     )
-    return await _on_error(request, BadQuestion(words))
+    return await _on_error(secure, request, BadQuestion(words))
 
 
 def from_environment() -> FastAPI:

@@ -18,9 +18,10 @@ from web import assets, chart, content, filter_bar, format, tier
 from web import zone as zones
 from web.metric import METRIC_NAMES, exact
 from web.safety import protect
+from web.session import Visitor
 
 # The pages that show times of requests, in the reader's zone.
-_TIMED = ("/overview", "/attribution", "/requests", "/traces")
+_TIMED = ("/overview", "/attribution", "/requests", "/traces", "/settings")
 
 
 def script_json(value: Any) -> str:
@@ -44,12 +45,19 @@ _ENVIRONMENT.filters["dollars"] = format.dollars
 
 
 def render(
-    template: str, *, path: str, signed_in: bool = True, zone: ZoneInfo = zones.UTC, **known: Any
+    template: str,
+    *,
+    path: str,
+    signed_in: bool = True,
+    zone: ZoneInfo = zones.UTC,
+    visitor: Visitor | None = None,
+    **known: Any,
 ) -> str:
-    """One page; `path` is the entry of the navigation that it belongs to, `zone` the one its times are in."""
+    """One page; `path` is the entry of the navigation that it belongs to, `zone` the one its times are in,
+    `visitor` who reads it."""
     words = zones.zone_words(zone, datetime.now(UTC))
     return _ENVIRONMENT.get_template(template).render(
-        path=path, signed_in=signed_in, zone=zone, zone_words=words, **known
+        path=path, signed_in=signed_in, zone=zone, zone_words=words, visitor=visitor, **known
     )
 
 

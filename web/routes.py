@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,13 +26,17 @@ from web import api_docs, attribution, chart, listing, session
 from web.address import Address, came_from_form, parse_address
 from web.assets import add_assets
 from web.overview import overview
-from web.pages import problem_page, render, script_json
-from web.safety import PageRoute
+from web.pages import render, script_json
+from web.parts import Parts
+from web.safety import HttpsOnly, PageRoute
+from web.settings import add_settings
+from web.sign_in import add_sign_in, error_page
 from web.values import leading_values
+from web.vault import Vault
 from web.waterfall import total, waterfall
 from web.zone import zone_of
 
-__all__ = ["Web", "problem_page", "router", "wants_page"]
+__all__ = ["HttpsOnly", "Web", "error_page", "router", "wants_page"]
 
 # How many of a trace's requests are explained on its page; the rest have their cost and a link.
 _EXPLAINED = 50
@@ -48,17 +52,20 @@ class Web:
     book: Callable[[], PriceBook]
     clock: Callable[[], datetime]
     secure_cookies: bool = False
+    vault: Vault = field(default_factory=Vault)
 
 
 def router(web: Web) -> APIRouter:
     """All pages."""
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, route_class=PageRoute)
-    session.add_sign_in(routes, web.engine, web.clock, web.secure_cookies)
+    parts = Parts(web.engine, web.door, web.clock, web.secure_cookies, web.vault)
+    add_sign_in(routes, parts)
+    add_settings(routes, parts)
     add_assets(routes)
     _add_overview(routes, web)
     _add_costs(routes, web)
     _add_requests(routes, web)
-    _add_api_docs(routes)
+    _add_api_docs(routes, web)
     return routes
 
 
@@ -71,7 +78,7 @@ def wants_page(request: Request) -> bool:
 
 def _reader(web: Web) -> Any:
     def reader(request: Request) -> Access:
-        return session.reader(web.door, request)
+        return session.reader(web.door, request, web.secure_cookies)
 
     return Depends(reader)
 
@@ -208,6 +215,7 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
             "trace.html",
             path="/traces",
             zone=zone_of(request),
+            visitor=session.visitor(request),
             base_url=_base_url(request),
             trace=trace,
             fall=waterfall(trace),
@@ -216,14 +224,16 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
         )
 
 
-def _add_api_docs(routes: APIRouter) -> None:
+def _add_api_docs(routes: APIRouter, web: Web) -> None:
     @routes.get("/api/docs")
     def show_api(request: Request) -> str:
         base_url = _base_url(request)
+        visitor = session.visitor_if_any(web.door, request, web.secure_cookies)
         return render(
             "api.html",
             path="/api/docs",
-            signed_in=session.COOKIE in request.cookies,
+            signed_in=visitor is not None,
+            visitor=visitor,
             base_url=base_url,
             routes=api_docs.routes(request.app.openapi(), base_url),
         )
@@ -231,7 +241,13 @@ def _add_api_docs(routes: APIRouter) -> None:
 
 def _common(request: Request, address: Address, path: str) -> dict[str, Any]:
     zone = ZoneInfo(address.zone)
-    return {"address": address, "path": path, "base_url": _base_url(request), "zone": zone}
+    return {
+        "address": address,
+        "path": path,
+        "base_url": _base_url(request),
+        "zone": zone,
+        "visitor": session.visitor(request),
+    }
 
 
 def _base_url(request: Request) -> str:

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Nothing but our own files. Vega would need 'unsafe-eval' for its expressions; page.js has it use Vega's
 # interpreter (`ast: true`) instead. Vega-Embed and its tooltip would write style elements; both are told not
@@ -33,6 +34,25 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+# For a year, and no further than this very host: what else its domain serves is not ours to bind.
+_HTTPS_ONLY = ("strict-transport-security", "max-age=31536000")
+
+
+class HttpsOnly:
+    """Tells browsers, with every answer, to come over https from now on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_header(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append(*_HTTPS_ONLY)
+            await send(message)
+
+        await self._app(scope, receive, send_with_header if scope["type"] == "http" else send)
 
 
 def protect(headers: MutableHeaders) -> None:

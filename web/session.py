@@ -1,71 +1,145 @@
-"""Signing in: a link that works once, then a cookie that scripts cannot read."""
+"""Cookies that scripts cannot read: the session, the visit before it, and what is shown once."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import os
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from sqlalchemy import Engine
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
 
-from core.access import Access, new_key
+from core.access import SESSION_LENGTH, Access
 from core.errors import Unauthenticated
-from core.store import keys
 from core.store.door import Door
-from core.store.session import transaction
-from web.pages import render
+from web.form import Form, check_form, read_form, sign, token_of
 
-COOKIE = "tripoint_session"
-_LENGTH = timedelta(days=30)
-_HOW = "`tripoint link` prints a new address to sign in with."
+Cookie = Literal["session", "visit", "shown"]
+_SHOWN_FOR_S = 120
+_VISIT_S = 24 * 3600
 
 
-def add_sign_in(
-    routes: APIRouter, engine: Engine, clock: Callable[[], datetime], secure_cookies: bool
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who reads a page, as its head and its forms need it."""
+
+    name: str
+    project: str
+    role: str
+    account_id: int | None
+    administers: bool
+    form_token: str
+
+
+def cookie_name(secure: bool, cookie: Cookie = "session") -> str:
+    """How a cookie is called. Where pages come over https its prefix keeps other hosts of the domain from
+    setting it."""
+    return f"{'__Host-' if secure else ''}tripoint_{cookie}"
+
+
+def set_cookie(
+    response: Response, secure: bool, cookie: Cookie, value: str, max_age: int | None = None
 ) -> None:
-    """The door: `/sign-in?token=…` trades the token for a session."""
-
-    @routes.get("/sign-in")
-    def sign_in(token: str = "") -> Response:
-        if not token:
-            return HTMLResponse(render("sign_in.html", path="/sign-in", signed_in=False), 401)
-        secret = _trade(engine, token, clock())
-        response = RedirectResponse("/attribution", 303)
-        response.set_cookie(
-            COOKIE, secret, max_age=int(_LENGTH.total_seconds()), httponly=True, samesite="lax",
-            secure=secure_cookies, path="/",
-        )  # fmt: skip
-        return response
+    """Give the browser a cookie, with every flag that keeps it to itself."""
+    age = max_age if max_age is not None else int(SESSION_LENGTH.total_seconds())
+    response.set_cookie(
+        cookie_name(secure, cookie),
+        value,
+        max_age=age,
+        httponly=True,
+        samesite="lax",
+        secure=secure,
+        path="/",
+    )
 
 
-def _trade(engine: Engine, token: str, now: datetime) -> str:
-    """A session's secret for a sign-in token, which ends with this."""
-    with transaction(engine) as connection:
-        try:
-            access = keys.authenticate(connection, token, now, "sign_in")
-            keys.consume(connection, access, now)
-        except Unauthenticated:
-            raise Unauthenticated(
-                f"This link was used before, or is more than an hour old: it works once. {_HOW}"
-            ) from None
-        secret = new_key(access.role, os.urandom(32))
-        keys.add_key(
-            connection, access.project_id, secret, access.role, kind="session", expires_at=now + _LENGTH
-        )
-    return secret
+def drop_cookie(response: Response, secure: bool, cookie: Cookie) -> None:
+    """Take a cookie from the browser."""
+    response.delete_cookie(
+        cookie_name(secure, cookie), httponly=True, samesite="lax", secure=secure, path="/"
+    )
 
 
-def reader(door: Door, request: Request) -> Access:
-    """Who reads this page; `Unauthenticated` says how to sign in."""
-    secret = request.cookies.get(COOKIE)
+def secret_of(request: Request, secure: bool) -> str | None:
+    """The session that the browser presents."""
+    return request.cookies.get(cookie_name(secure))
+
+
+def reader(door: Door, request: Request, secure: bool) -> Access:
+    """Who reads this page; `Unauthenticated` says why nobody is signed in."""
+    secret = secret_of(request, secure)
     if not secret:
-        raise Unauthenticated(f"You are not signed in. Open the address that `tripoint up` printed; {_HOW}")
+        raise Unauthenticated("You are not signed in.")
     try:
         access = door.open(secret, "session")
     except Unauthenticated:
-        raise Unauthenticated(f"Your session has ended. {_HOW}") from None
+        raise Unauthenticated("Your session has ended.") from None
     if not access.may_read():
         raise Unauthenticated("This session cannot read pages.")
+    request.state.visitor = Visitor(
+        access.who,
+        access.project,
+        access.role,
+        access.account_id,
+        access.may_administer(),
+        token_of(secret),
+    )
     return access
+
+
+def visitor(request: Request) -> Visitor | None:
+    """Who was found to read this page; None where nobody was asked for."""
+    found: Visitor | None = getattr(request.state, "visitor", None)
+    return found
+
+
+def visitor_if_any(door: Door, request: Request, secure: bool) -> Visitor | None:
+    """Who reads a page that is open to everybody."""
+    try:
+        reader(door, request, secure)
+    except Unauthenticated:
+        return None
+    return visitor(request)
+
+
+async def posted(request: Request, secure: bool) -> Form:
+    """The form that a signed-in reader sent, checked to be of his session."""
+    form = await read_form(request)
+    check_form(request, form, secret_of(request, secure))
+    return form
+
+
+def visit_of(request: Request, secure: bool) -> str:
+    """The visit of a browser that is not signed in yet, to which the forms it is shown belong."""
+    return request.cookies.get(cookie_name(secure, "visit")) or os.urandom(32).hex()
+
+
+def keep_visit(response: Response, secure: bool, visit: str) -> None:
+    """Let the browser keep its visit."""
+    set_cookie(response, secure, "visit", visit, _VISIT_S)
+
+
+def go_and_show(to: str, request: Request, secure: bool, **shown: Any) -> Response:
+    """On to another page of ours, which shows this once: a form's answer can be loaded again, and a key that was
+    made cannot. It waits in a cookie of the browser, for two minutes at most."""
+    response = RedirectResponse(to, 303)
+    text = base64.urlsafe_b64encode(json.dumps(shown).encode()).decode()
+    secret = secret_of(request, secure) or ""
+    set_cookie(response, secure, "shown", f"{text}.{sign(secret, text)}", _SHOWN_FOR_S)
+    return response
+
+
+def shown_once(request: Request, secure: bool) -> dict[str, Any] | None:
+    """What another page left to be shown; the answer then has to drop the cookie `shown`."""
+    text, _, signature = request.cookies.get(cookie_name(secure, "shown"), "").partition(".")
+    secret = secret_of(request, secure)
+    if not text or not secret or sign(secret, text) != signature:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text))
+    except (binascii.Error, ValueError):
+        return None
+    return found

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from core.access import Role
+from core.access import Access, Role
 from core.account import Account, Membership, Person, check_name, fold
 from core.errors import BadInput, Forbidden, NotFound, Unauthenticated
 from core.store import audit, keys, sessions
@@ -227,14 +227,14 @@ def check_manages(connection: Connection, person: Person) -> None:
         )
 
 
-def of_link(connection: Connection, token: str, now: datetime) -> tuple[Account, int, int]:
-    """Whose password a token may set, the project that made it, and its id; its name is presented with that."""
+def of_link(connection: Connection, token: str, now: datetime) -> tuple[Account, Access]:
+    """Whose password a token may set, and the token's own access; the account's name is presented with that."""
     access = keys.authenticate(connection, token, now, "set_password")
     enter(connection, access.project_id)
     if access.account_id is None:
         raise Unauthenticated("This link belongs to no account.")
     person = member(connection, access.project_id, access.account_id)
-    return existing(connection, person.name), access.project_id, access.key_id
+    return existing(connection, person.name), access
 
 
 def disable(connection: Connection, found: Account, by: str, now: datetime) -> None:

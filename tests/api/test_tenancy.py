@@ -17,6 +17,7 @@ import launch
 from core.question import DIMENSIONS
 from tests.conftest import Project, Server, make_project
 from tests.otlp import attribute, body, llm_span
+from web.session import cookie_name
 
 MARK = "zqx7theirs"
 TRACE, SPAN, ROOT = "7e" * 16, "7e" * 8, "7d" * 8
@@ -189,11 +190,11 @@ def test_a_key_of_another_tenant_cannot_be_revoked(wall: Wall) -> None:
 
 
 def test_a_session_of_the_pages_opens_no_api_and_a_key_no_page(wall: Wall) -> None:
-    cookie = wall.pages.cookies["tripoint_session"]
+    cookie = wall.pages.cookies[cookie_name(False)]
     answer = wall.client.get("/api/v1/attribution", headers={"authorization": f"Bearer {cookie}"})
     assert answer.status_code == 401
     with httpx.Client(base_url=wall.client.base_url, trust_env=False) as fresh:
-        fresh.cookies.set("tripoint_session", wall.theirs.admin)
+        fresh.cookies.set(cookie_name(False), wall.theirs.admin)
         assert fresh.get("/attribution").status_code == 401
 
 

@@ -401,8 +401,8 @@ def test_a_link_sets_a_password_once_within_three_days(engine: Engine, project: 
         for token in (first, second):
             accounts.make_link(connection, project.id, account, token, "read", "boss", NOW)
     with transaction(engine) as connection:
-        found, where, _ = accounts.of_link(connection, first, NOW)
-        assert (found.id, where) == (account.id, project.id)
+        found, access = accounts.of_link(connection, first, NOW)
+        assert (found.id, access.project_id) == (account.id, project.id)
         accounts.set_password(connection, found, HASH, found.name, NOW)
     for token in (first, second):
         with transaction(engine) as connection, pytest.raises(Unauthenticated, match="revoked"):

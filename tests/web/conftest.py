@@ -18,6 +18,7 @@ import launch
 from tests.conftest import Project, Server, make_project
 from tests.otlp import llm_span
 from tests.web.workload import agent_trace, send, two_weeks
+from web.session import cookie_name
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -80,7 +81,7 @@ def cookie_of(server: Server, owner: Engine, project: Project) -> str:
     """A session of the project."""
     with httpx.Client(trust_env=False) as client:
         client.get(sign_in_url(server, owner, project))
-        return client.cookies["tripoint_session"]
+        return client.cookies[cookie_name(False)]
 
 
 Opener = Callable[..., Watched]
@@ -96,7 +97,7 @@ def look(chromium: Browser, server: Server, owner: Engine) -> Iterator[Opener]:
         context.set_default_timeout(15_000)
         if project:
             cookie = cookie_of(server, owner, project)
-            context.add_cookies([{"name": "tripoint_session", "value": cookie, "url": server.url}])
+            context.add_cookies([{"name": cookie_name(False), "value": cookie, "url": server.url}])
         watched = Watched(context.new_page(), server.url)
         watch(watched)
         opened.append((context, watched))

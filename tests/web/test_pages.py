@@ -16,6 +16,7 @@ from tests.otlp import llm_span
 from tests.web.conftest import AGENT_TRACE, HOSTILE, cookie_of, sign_in_url
 from tests.web.workload import send
 from web.safety import HEADERS
+from web.session import cookie_name
 
 PAGES = (
     "/overview",
@@ -24,6 +25,11 @@ PAGES = (
     "/requests",
     "/api/docs",
     f"/traces/{'b' * 32}",
+    "/settings/keys",
+    "/settings/people",
+    "/settings/account",
+    "/settings/audit",
+    "/projects",
 )
 AS_BROWSER = {"accept": "text/html"}
 
@@ -46,7 +52,7 @@ class Outline(HTMLParser):
 @pytest.fixture
 def visitor(server: Server, owner: Engine, hostile: Project) -> Iterator[httpx.Client]:
     """Someone who signed in to the project with the worst names."""
-    with server.client(cookies={"tripoint_session": cookie_of(server, owner, hostile)}) as client:
+    with server.client(cookies={cookie_name(False): cookie_of(server, owner, hostile)}) as client:
         yield client
 
 
@@ -209,7 +215,7 @@ def test_over_time_rows_stay_in_order_of_time_whatever_is_drawn_and_days_are_the
         llm_span(start_ns=late, input_tokens=9_000, tripoint__feature="chat"),
         llm_span(start_ns=late - 10 * hour, input_tokens=10, tripoint__feature="chat"),
     ]
-    with server.client(cookies={"tripoint_session": cookie_of(server, owner, project)}) as client:
+    with server.client(cookies={cookie_name(False): cookie_of(server, owner, project)}) as client:
         send(client, project, spans)
         question = "last=all&group_by=feature&interval=day&metric=cost&zone=Asia/Kolkata"
         text = client.get(f"/attribution?{question}").raise_for_status().text
