@@ -31,7 +31,9 @@ app = typer.Typer(
 key_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 project_app = typer.Typer(help="Make and list projects (tenants).", no_args_is_help=True)
 app.add_typer(key_app, name="key")
+account_app = typer.Typer(help="Make and change the accounts that people sign in with.", no_args_is_help=True)
 app.add_typer(project_app, name="project")
+app.add_typer(account_app, name="account")
 
 Data = Annotated[
     Path | None, typer.Option(help="folder for the embedded database, broker and logs [TRIPOINT_DATA]")
@@ -41,6 +43,7 @@ GrpcPort = Annotated[
     int | None, typer.Option(help="port of OTLP/gRPC, 0 for none [TRIPOINT_GRPC_PORT, 4317]")
 ]
 Host = Annotated[str | None, typer.Option(help="address to listen on [TRIPOINT_HOST, 127.0.0.1]")]
+Link = Annotated[bool, typer.Option("--link", help="print a link that sets the password, instead")]
 Project = Annotated[str, typer.Option(help="the project's name")]
 
 
@@ -161,14 +164,20 @@ def doctor(data: Data = None, port: Port = None, grpc_port: GrpcPort = None) -> 
 def link(data: Data = None, port: Port = None, project: Project = "default") -> None:
     """Print a new address of the dashboard with a token that works once."""
     import launch
-    from supervisor.running import url_of
 
     settings = load_settings(data=data, port=port)
-    # A running `tripoint up` knows best where it listens, unless the caller says otherwise.
-    running = url_of(settings.data) if port is None and not settings.owner_url() else None
     with _owner(settings) as engine:
         project_id = launch.project_id(engine, project)
-        print(launch.sign_in_url(running or launch.base_url(settings), engine, project_id))
+        print(launch.sign_in_url(_base_url(settings, port), engine, project_id))
+
+
+def _base_url(settings: Settings, port: int | None = None) -> str:
+    """Where the pages are; a running `tripoint up` knows best, unless the caller says otherwise."""
+    import launch
+    from supervisor.running import url_of
+
+    running = url_of(settings.data) if port is None and not settings.owner_url() else None
+    return running or launch.base_url(settings)
 
 
 @project_app.command("create")
@@ -252,6 +261,148 @@ def revoke_key(key_id: int, project: Project = "default", data: Data = None) -> 
         with tenant(engine, number) as connection:
             keys.revoke(connection, number, key_id, launch.operator())
     print(f"Key {key_id} is revoked.")
+
+
+@account_app.command("create")
+def create_account(
+    name: str,
+    role: Annotated[str, typer.Option(help="read, finance, review or admin")] = "read",
+    link: Link = False,
+    project: Project = "default",
+    data: Data = None,
+) -> None:
+    """Make an account in a project. The password is asked for, or read from standard input."""
+    import launch
+    from core.account import check_people_role
+    from core.store import accounts
+    from core.store.session import tenant
+
+    checked, settings = check_people_role(role), load_settings(data=data)
+    with _owner(settings) as engine:
+        number, now = launch.project_id(engine, project), datetime.now(UTC)
+        hashed = None if link else _hashed_password(name)
+        with tenant(engine, number) as connection:
+            made = accounts.invite(connection, number, name, checked, launch.operator(), now)
+            if hashed:
+                accounts.set_password(connection, made, hashed, launch.operator(), now)
+        if link:
+            print(launch.password_link(_base_url(settings), engine, number, made.name))
+        else:
+            print(f"{made.name} can sign in to {project}.")
+
+
+@account_app.command("list")
+def list_accounts(project: Project = "default", data: Data = None) -> None:
+    """List a project's people."""
+    import launch
+    from core.store import accounts
+    from core.store.session import tenant
+
+    with _owner(load_settings(data=data)) as engine:
+        number = launch.project_id(engine, project)
+        with tenant(engine, number) as connection:
+            for one in accounts.people(connection, number):
+                state = "disabled" if one.disabled else "active" if one.has_password else "no password yet"
+                seen = (
+                    f"last seen {one.last_seen_at:%Y-%m-%d %H:%M} UTC" if one.last_seen_at else "never seen"
+                )
+                print(f"{one.name}\t{one.role}\t{state}\t{seen}")
+
+
+@account_app.command("role")
+def set_role(name: str, role: str, project: Project = "default", data: Data = None) -> None:
+    """Give an account a role in a project; it is added where it does not belong to it yet."""
+    import launch
+    from core.account import check_people_role
+    from core.store import accounts
+    from core.store.session import tenant
+
+    checked = check_people_role(role)
+    with _owner(load_settings(data=data)) as engine:
+        number, by = launch.project_id(engine, project), launch.operator()
+        with tenant(engine, number) as connection:
+            found = accounts.existing(connection, name)
+            if accounts.role_in(connection, number, found) is None:
+                accounts.join(connection, number, found, checked, by, datetime.now(UTC))
+            else:
+                accounts.set_role(connection, number, found.id, checked, by, keep_admin=False)
+    print(f"{found.name} has the role {checked} in {project}.")
+
+
+@account_app.command("remove")
+def remove_account(name: str, project: Project = "default", data: Data = None) -> None:
+    """Take an account out of a project; it is signed out of it within a second."""
+    import launch
+    from core.store import accounts
+    from core.store.session import tenant
+
+    with _owner(load_settings(data=data)) as engine:
+        number = launch.project_id(engine, project)
+        with tenant(engine, number) as connection:
+            found = accounts.existing(connection, name)
+            by, now = launch.operator(), datetime.now(UTC)
+            accounts.remove(connection, number, found.id, by, now, keep_admin=False)
+    print(f"{found.name} is removed from {project}.")
+
+
+@account_app.command("password")
+def set_password(name: str, link: Link = False, project: Project = "default", data: Data = None) -> None:
+    """Set an account's password, asked for or read from standard input; its sessions end."""
+    import launch
+    from core.store import accounts
+    from core.store.session import stranger
+
+    settings = load_settings(data=data)
+    with _owner(settings) as engine:
+        if link:
+            number = launch.project_id(engine, project)
+            print(launch.password_link(_base_url(settings), engine, number, name))
+            return
+        with stranger(engine) as connection:
+            accounts.existing(connection, name)
+        hashed = _hashed_password(name)
+        with stranger(engine) as connection:
+            found = accounts.existing(connection, name)
+            accounts.set_password(connection, found, hashed, launch.operator(), datetime.now(UTC))
+    print(f"The password of {found.name} is set.")
+
+
+@account_app.command("disable")
+def disable_account(name: str, data: Data = None) -> None:
+    """Let an account sign in nowhere; it is signed out everywhere within a second."""
+    import launch
+    from core.store import accounts
+    from core.store.session import stranger
+
+    with _owner(load_settings(data=data)) as engine, stranger(engine) as connection:
+        found = accounts.existing(connection, name)
+        accounts.disable(connection, found, launch.operator(), datetime.now(UTC))
+    print(f"{found.name} is disabled.")
+
+
+@account_app.command("enable")
+def enable_account(name: str, data: Data = None) -> None:
+    """Let a disabled account sign in again."""
+    import launch
+    from core.store import accounts
+    from core.store.session import stranger
+
+    with _owner(load_settings(data=data)) as engine, stranger(engine) as connection:
+        found = accounts.existing(connection, name)
+        accounts.enable(connection, found, launch.operator())
+    print(f"{found.name} can sign in again.")
+
+
+def _hashed_password(name: str) -> str:
+    """The hash of a password that is typed twice, or that is the one line of standard input."""
+    from core.password import SALT_BYTES, check_password, hash_password
+
+    if sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    check_password(password, name)
+    return hash_password(password, os.urandom(SALT_BYTES))
 
 
 @contextmanager

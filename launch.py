@@ -16,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from core.access import Role, check_role, new_key
 from core.errors import BadQuestion, NotFound, SetupError
-from core.store import keys
+from core.store import accounts, keys
 from core.store import migrate as schema
 from core.store.session import check, open_engine, tenant, transaction
 from doctor import check_broker
@@ -188,6 +188,20 @@ def sign_in_url(base_url: str, engine: Engine, project: int) -> str:
     return f"{base_url}/sign-in?token={token}"
 
 
+def password_link(base_url: str, engine: Engine, project: int, name: str) -> str:
+    """An address under `base_url` with which the owner of an account of the project sets its password, once."""
+    with tenant(engine, project) as connection:
+        account = accounts.existing(connection, name)
+        role = accounts.role_in(connection, project, account)
+        if role is None:
+            raise NotFound(
+                f"{account.name} does not belong to this project. `tripoint account role` adds him."
+            )
+        token = new_key(role, os.urandom(32))
+        accounts.make_link(connection, project, account, token, role, operator(), datetime.now(UTC))
+    return f"{base_url}/set-password?token={token}"
+
+
 def project_id(engine: Engine, name: str) -> int:
     """A project's id by its name."""
     with transaction(engine) as connection:
@@ -229,12 +243,19 @@ def serve(settings: Settings, rooms: tuple[str, ...], workers: int) -> None:
         workers=workers,
         loop="uvloop",
         http=BoundedHeads,
+        **proxy_options(settings),
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=4,
         timeout_keep_alive=75,
     )
+
+
+def proxy_options(settings: Settings) -> dict[str, Any]:
+    """Whose word uvicorn takes for where a client is: attempts to sign in are counted by that address."""
+    trusted = settings.trusted_proxies
+    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}
 
 
 def work(settings: Settings, concurrency: int, beat: bool = True) -> None:

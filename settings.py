@@ -76,7 +76,12 @@ class Settings(BaseSettings):
         True, description="keep prompts and answers (compressed, apart from the numbers)"
     )
     secure_cookies: bool = Field(
-        False, description="mark cookies Secure: set it where pages are served over https"
+        False, description="serve pages for https only: cookies Secure, Strict-Transport-Security"
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="addresses or networks, separated by commas, of proxies whose X-Forwarded-For and"
+        " X-Forwarded-Proto are believed; nobody's by default",
     )
     log_level: LogLevel = Field("info", description="debug, info, warning or error")
 

@@ -193,3 +193,17 @@ KEY: dict[str, Any] = {
 }
 MADE_KEY: dict[str, Any] = {"id": 12, "key": "tp_ingest_…"}
 SETTLED: dict[str, Any] = {"traces": 5}
+
+AUDIT: dict[str, Any] = {
+    "items": [
+        {
+            "id": 118,
+            "at": "2026-11-22T08:30:00Z",
+            "actor": "ann@example.com",
+            "action": "key.create",
+            "target": "tp_ingest_…0c02 (checkout service)",
+            "details": {"role": "ingest", "expires": None},
+        }
+    ],
+    "next": "118",
+}

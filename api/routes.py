@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 
 from api import schema
+from api.audit import add_audit
 from core import csv_text, errors
 from core.access import Access, check_role, key_in_header, new_key
 from core.errors import BadQuestion, Forbidden, TooLarge, TripointError
@@ -400,6 +401,7 @@ def _plain(value: Any) -> Any:
 
 def _add_administration(routes: APIRouter, api: Api) -> None:
     administrator = _admitting(api, Access.may_administer, "cannot do this. Use an admin key.")
+    add_audit(routes, api.engine, administrator)
 
     @routes.post(
         "/settle", response_model=schema.Settled, summary="Settle now what waits, for tests and backfills"

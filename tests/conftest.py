@@ -191,6 +191,7 @@ def run_server(settings: Settings, database: Database) -> Iterator[Server]:
         log_config=None,
         loop="uvloop",
         http=BoundedHeads,
+        **launch.proxy_options(settings),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
@@ -34,7 +34,7 @@ _ROLE_WORDS = {
     "review": "reads; today the same as read",
     "admin": "everything, keys and people included",
 }
-_Number = Path(ge=1, le=2**63 - 1)
+Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 def add_settings(routes: APIRouter, parts: Parts) -> None:
@@ -79,9 +79,7 @@ def _add_keys(routes: APIRouter, parts: Parts) -> None:
         return _then(request, parts, "/settings/keys", make)
 
     @routes.post("/settings/keys/{key_id}/revoke")
-    def revoke_key(
-        request: Request, key_id: int = _Number, access: Access = admin, form: Form = posted
-    ) -> Response:
+    def revoke_key(request: Request, key_id: Number, access: Access = admin, form: Form = posted) -> Response:
         def revoke() -> dict[str, Any]:
             with tenant(parts.engine, access.project_id) as connection:
                 keys.revoke(connection, access.project_id, key_id, access.who)
@@ -130,7 +128,7 @@ def _add_members(routes: APIRouter, parts: Parts) -> None:
 
     @routes.post("/settings/people/{account_id}/role")
     def change_role(
-        request: Request, account_id: int = _Number, access: Access = admin, form: Form = posted
+        request: Request, account_id: Number, access: Access = admin, form: Form = posted
     ) -> Response:
         def change() -> dict[str, Any]:
             role = check_people_role(form.get("role", ""))
@@ -143,7 +141,7 @@ def _add_members(routes: APIRouter, parts: Parts) -> None:
 
     @routes.post("/settings/people/{account_id}/remove")
     def remove_person(
-        request: Request, account_id: int = _Number, access: Access = admin, form: Form = posted
+        request: Request, account_id: Number, access: Access = admin, form: Form = posted
     ) -> Response:
         def remove() -> dict[str, Any]:
             with tenant(parts.engine, access.project_id) as connection:
@@ -155,7 +153,7 @@ def _add_members(routes: APIRouter, parts: Parts) -> None:
 
     @routes.post("/settings/people/{account_id}/reset")
     def reset_password(
-        request: Request, account_id: int = _Number, access: Access = admin, form: Form = posted
+        request: Request, account_id: Number, access: Access = admin, form: Form = posted
     ) -> Response:
         def reset() -> dict[str, Any]:
             with tenant(parts.engine, access.project_id) as connection:

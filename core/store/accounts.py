@@ -234,6 +234,8 @@ def of_link(connection: Connection, token: str, now: datetime) -> tuple[Account,
     if access.account_id is None:
         raise Unauthenticated("This link belongs to no account.")
     person = member(connection, access.project_id, access.account_id)
+    if person.disabled:
+        raise Unauthenticated("This account is disabled.")
     return existing(connection, person.name), access
 
 

@@ -88,9 +88,16 @@ def present_name(connection: Connection, folded: str) -> None:
 @contextmanager
 def tenant(engine: Engine, project_id: int) -> Iterator[Connection]:
     """One transaction inside one project, under the application's role whoever logged in."""
+    with stranger(engine) as connection:
+        enter(connection, project_id)
+        yield connection
+
+
+@contextmanager
+def stranger(engine: Engine) -> Iterator[Connection]:
+    """One transaction of the application's role, whoever logged in, that named no project yet."""
     with transaction(engine) as connection:
         connection.exec_driver_sql(f"SET LOCAL ROLE {APP_ROLE}")
-        enter(connection, project_id)
         yield connection
 
 

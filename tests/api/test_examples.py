@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from api import examples, schema
+from api.audit import AuditPage
 from core.money import from_decimal
 from tests.conftest import Server
 
@@ -23,6 +24,7 @@ from tests.conftest import Server
         (schema.KeyOut, examples.KEY),
         (schema.MadeKey, examples.MADE_KEY),
         (schema.Settled, examples.SETTLED),
+        (AuditPage, examples.AUDIT),
     ],
 )
 def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:
