@@ -8,26 +8,32 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
 import doctor
 import launch
+from core.store import audit, keys
+from core.store.session import tenant
 from settings import Settings, host_and_port
 from tests.conftest import Database, Server
 from tests.otlp import body, llm_span
+from tests.web.people import PASSWORD, sign_in
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(sys.executable).with_name("tripoint")
 
 
-def tripoint(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with these settings and no others."""
+def tripoint(*arguments: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with these settings and no others, `typed` into its standard input."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TRIPOINT_")}
     return subprocess.run(
         [PROGRAM, *arguments],
         env=clean | environment,
+        input=typed,
         capture_output=True,
         text=True,
         timeout=60,
@@ -70,6 +76,49 @@ def test_a_key_is_made_listed_without_its_secret_and_revoked(database: Database,
         f"{server.url}/api/v1/requests", headers={"authorization": f"Bearer {secret}"}, trust_env=False
     )
     assert answer.status_code == 401 and "revoked" in answer.json()["detail"]
+
+
+def test_an_account_is_made_signs_in_and_is_disabled(
+    database: Database, server: Server, engine: Engine, owner: Engine
+) -> None:
+    environment = {"TRIPOINT_DATABASE_URL": database.owner_url}
+    name, where = f"ann-{uuid4().hex[:8]}@example.com", f"people-{uuid4().hex[:8]}"
+
+    def account(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        return tripoint("account", *arguments, typed=typed, **environment)
+
+    tripoint("project", "create", where, **environment)
+    for typed, words in (("short\n", "needs 12"), (f"{name}\n", "the name itself")):
+        refused = account("create", name, "--project", where, typed=typed)
+        assert refused.returncode == 1 and words in refused.stderr
+    made = account("create", name, "--role", "admin", "--project", where, typed=f"{PASSWORD}\n")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert account("create", name.upper(), "--project", where, typed=f"{PASSWORD}\n").returncode == 1
+    assert f"{name}\tadmin\tactive\tnever seen" in account("list", "--project", where).stdout
+    with server.client() as client:
+        assert sign_in(client, name).status_code == 303
+        assert account("password", name, typed="another good one\n").returncode == 0
+        assert sign_in(client, name).status_code == 401
+        assert sign_in(client, name, "another good one").status_code == 303
+        assert "has the role read" in account("role", name.upper(), "read", "--project", where).stdout
+        link = account("password", name, "--link", "--project", where).stdout.strip()
+        assert client.get(link[link.index("/set-password") :]).status_code == 200
+        assert account("disable", name).returncode == 0
+        assert sign_in(client, name, "another good one").status_code == 401
+        assert account("enable", name).returncode == 0
+        assert sign_in(client, name, "another good one").status_code == 303
+    assert account("role", name, "ingest", "--project", where).returncode == 1
+    assert "There is no account 'nobody'" in account("disable", "nobody").stderr
+    assert "is removed" in account("remove", name, "--project", where).stdout
+    with owner.connect() as connection:
+        (number,) = [at for at, known in keys.projects(connection) if known == where]
+    with tenant(engine, number) as connection:
+        noted = [one for one in audit.entries(connection).items if one.actor.startswith("command line")]
+    assert [one.action for one in reversed(noted)] == [
+        "project.create", "key.create", "key.create", "key.create", "account.create", "membership.add",
+        "password.change", "password.change", "membership.role", "password.link", "account.disable",
+        "account.enable", "membership.remove",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -162,5 +211,5 @@ def test_help_names_every_command() -> None:
     words = tripoint("--help").stdout
     assert all(
         name in words
-        for name in ("up", "demo", "serve", "work", "migrate", "doctor", "link", "key", "project")
+        for name in ("up", "demo", "serve", "work", "migrate", "doctor", "link", "key", "project", "account")
     )
