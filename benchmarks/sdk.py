@@ -1,12 +1,15 @@
 """What the SDK costs an application: CPU per call beside bare OpenTelemetry, import, distributions, an outage.
 
-python -m benchmarks sdk [--calls 2000] [--rounds 7] [--outage 60 --rate 200]
+python -m benchmarks sdk [--calls 2000] [--rounds 7] [--client-rounds 5] [--outage 60 --rate 200]
+python -m benchmarks sdk --client ours --by genai      # one client by itself
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import os
 import re
 import statistics
 import subprocess
@@ -16,9 +19,11 @@ import time
 import tomllib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
+from typing import Any
 
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
@@ -208,64 +213,106 @@ def compare(calls: int, rounds: int) -> None:
 
 
 def instrumented(rounds: int) -> None:
-    """The real client on a transport that answers at once: an instrumentation by itself, and ours around it. What
-    an instrumentation patches it patches for the whole process, so each has one of its own."""
-    if not hasattr(tripoint, "instrument_openai"):
-        print("instrument_openai(): not in this version of the SDK, skipped")
-        return
-    figures: dict[str, list[float]] = {"theirs": [], "ours": []}
+    """The real client on a transport that answers at once: by itself, under an instrumentation that sends by
+    OpenTelemetry's exporter, and under ours. What an instrumentation patches it patches for the whole process, so
+    each has one of its own; the rounds alternate between them."""
+    whose = [("bare", "bare"), *((kind, name) for name in CLIENTS for kind in ("theirs", "ours"))]
+    figures: dict[tuple[str, str], list[dict[str, float]]] = {case: [] for case in whose}
     for _ in range(rounds):
-        for name, found in figures.items():
-            command = [sys.executable, "-m", "benchmarks.sdk", "--client", name]
-            found.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-    ratio = statistics.median(a / b for a, b in zip(figures["ours"], figures["theirs"], strict=True))
-    theirs, mine = (statistics.median(figures[name]) for name in ("theirs", "ours"))
-    print(f"  {'openai client, genai instrumentation':36}{theirs:8.1f}{1:8.2f}")
-    print(f"  {'context + instrument_openai()':36}{mine:8.1f}{ratio:8.2f}")
+        for kind, name in whose:
+            command = [sys.executable, "-m", "benchmarks.sdk", "--client", kind, "--by", name]
+            told = {**os.environ, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY"}
+            done = subprocess.run(command, env=told, stdout=subprocess.PIPE, text=True, check=True)
+            figures[kind, name].append(json.loads(done.stdout))
+    print(f"{'CPU µs per call, openai client':30}{'bare':>9}{'theirs':>9}{'ours':>9}{'added':>9}{'ratio':>8}")
+    for name in CLIENTS:
+        for form in ("plain", "streamed"):
+            # The least of all: a busy machine only ever adds.
+            bare, theirs, mine = (
+                min(figure[form] for figure in figures[case])
+                for case in (("bare", "bare"), ("theirs", name), ("ours", name))
+            )
+            shown = f"{bare:9.0f}{theirs:9.0f}{mine:9.0f}{mine - theirs:9.0f}{mine / theirs:8.2f}"
+            print(f"  {name + ', ' + form:28}{shown}")
 
 
-def client(whose: str) -> None:
-    """Print CPU µs a call of the openai client."""
+# What `instrument_openai(prefer=…)` chooses from, of what is installed here.
+CLIENTS = {
+    "genai": "opentelemetry.instrumentation.genai.openai",
+    "openinference": "openinference.instrumentation.openai",
+    "openllmetry": "opentelemetry.instrumentation.openai",
+}
+USAGE = {"prompt_tokens": 321, "completion_tokens": 123, "total_tokens": 444}
+CHUNKS = 32
+
+
+def answered(request: Any) -> Any:
+    """What a provider answers, plain or streamed in 32 pieces, at once."""
+    import httpx2
+
+    head = {"id": "chatcmpl-1", "created": 1, "model": "gpt-4o-2024-08-06"}
+    if not json.loads(request.content).get("stream"):
+        message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}
+        whole = {**head, "object": "chat.completion", "usage": USAGE, "choices": [message]}
+        return httpx2.Response(200, json=whole)
+    head["object"] = "chat.completion.chunk"
+    size = len(ANSWER) // CHUNKS
+    deltas: list[dict[str, object]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": ANSWER[size * n : size * (n + 1)]} for n in range(CHUNKS)]
+    events: list[object] = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
+    events.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    events.append({**head, "choices": [], "usage": USAGE})
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    return httpx2.Response(200, text=body, headers={"content-type": "text/event-stream"})
+
+
+def set_up(whose: str, by: str, url: str) -> Callable[[], object]:
+    """Instrument this process; returns what flushes."""
+    if whose == "ours":
+        tripoint.init(url, "tp_bench")
+        chosen = tripoint.instrument_openai(prefer=by)  # type: ignore[arg-type]
+        assert chosen and chosen.replace("-", ".") == CLIENTS[by], chosen
+        return tripoint.flush
+    if whose == "theirs":
+        provider = bare_provider(url)
+        trace.set_tracer_provider(provider)
+        import_module(CLIENTS[by]).OpenAIInstrumentor().instrument()
+        return provider.force_flush
+    return lambda: None
+
+
+def client(whose: str, by: str, calls: int) -> None:
+    """Print the CPU µs of a plain and of a streamed call of the openai client, as JSON."""
     import httpx2
     import openai
-    from opentelemetry import trace
 
-    usage = {"prompt_tokens": 321, "completion_tokens": 123, "total_tokens": 444}
-    message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}
-    answer = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "gpt-4o",
-        "usage": usage,
-    }
-    transport = httpx2.MockTransport(
-        lambda request: httpx2.Response(200, json=answer | {"choices": [message]})
-    )
-    model = openai.OpenAI(api_key="k", http_client=httpx2.Client(transport=transport))
-    sink = Sink()
-    flush: Callable[[], object]
-    if whose == "ours":
-        tripoint.init(sink.url, "tp_bench")
-        tripoint.instrument_openai()
-        flush = tripoint.flush
-    else:
-        from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
+    http = httpx2.Client(transport=httpx2.MockTransport(answered))
+    flush = set_up(whose, by, Sink().url)
+    model = openai.OpenAI(api_key="k", http_client=http)
+    asked: dict[str, Any] = {"model": "gpt-4o", "messages": ASKED}
 
-        provider = bare_provider(sink.url)
-        trace.set_tracer_provider(provider)
-        OpenAIInstrumentor().instrument()
-        flush = provider.force_flush
+    def plain() -> None:
+        model.chat.completions.create(**asked)
 
-    def call(number: int) -> None:
-        if whose == "ours":
+    def streamed() -> None:
+        for _ in model.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}):
+            pass
+
+    found = {}
+    for form, call in (("plain", plain), ("streamed", streamed)):
+
+        def work(number: int, call: Callable[[], None] = call) -> None:
+            if whose != "ours":
+                call()
+                return
             with who(number):
-                model.chat.completions.create(model="gpt-4o", messages=ASKED)  # type: ignore[arg-type]
-        else:
-            model.chat.completions.create(model="gpt-4o", messages=ASKED)  # type: ignore[arg-type]
+                call()
 
-    measured(call, flush, 100)
-    print(measured(call, flush, 500))
+        measured(work, flush, calls // 5)
+        found[form] = min(measured(work, flush, calls // 5) for _ in range(5))
+    print(json.dumps(found))
 
 
 def import_ms() -> float:
@@ -335,14 +382,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--outage", type=float, default=5, help="seconds without a collector")
     parser.add_argument("--rate", type=float, default=200, help="calls a second during the outage")
-    parser.add_argument("--client", choices=("theirs", "ours"), help="one client, in this process")
+    parser.add_argument(
+        "--client", choices=("bare", "theirs", "ours"), help="the openai client, in this process"
+    )
+    parser.add_argument("--by", choices=("bare", *CLIENTS), default="genai", help="its instrumentation")
+    parser.add_argument("--client-rounds", type=int, default=5, help="processes for each of these")
     given = parser.parse_args(arguments if arguments is not None else [])
     if given.client:
-        client(given.client)
+        client(given.client, given.by, given.calls // 8)
         return
     logging.getLogger("tripoint").setLevel(logging.CRITICAL)
     compare(given.calls, given.rounds)
-    instrumented(given.rounds)
+    instrumented(given.client_rounds)
     print(f"import and init: {import_ms():.0f} ms CPU")
     names = distributions()
     print(f"distributions: {len(names)} ({', '.join(sorted(names))})")
