@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import json
 import os
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def shown_once(request: Request, secure: bool) -> dict[str, Any] | None:
     """What another page left to be shown; the answer then has to drop the cookie `shown`."""
     text, _, signature = request.cookies.get(cookie_name(secure, "shown"), "").partition(".")
     secret = secret_of(request, secure)
-    if not text or not secret or sign(secret, text) != signature:
+    if not text or not secret or not hmac.compare_digest(sign(secret, text).encode(), signature.encode()):
         return None
     try:
         found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text))
