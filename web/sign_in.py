@@ -105,7 +105,7 @@ def _add_door(routes: APIRouter, parts: Parts) -> None:
     @routes.get("/sign-in")
     def show_form(request: Request, token: str = "") -> Response:
         if token:
-            return _signed_in(parts, _trade(parts.engine, token, parts.clock()), "/attribution")
+            return _signed_in(parts, _trade(parts.engine, token, parts.clock()), "/overview")
         return _form_page(request, parts.secure, request.query_params.get("next", ""))
 
     @routes.post("/sign-in")

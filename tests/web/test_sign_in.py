@@ -344,7 +344,7 @@ def test_who_belongs_nowhere_is_told_so_after_the_right_password_only(
 def test_a_link_still_signs_in_and_the_log_says_so(
     client: httpx.Client, server: Server, owner: Engine, engine: Engine, project: Project
 ) -> None:
-    assert client.get(sign_in_url(server, owner, project)).headers["location"] == "/attribution"
+    assert client.get(sign_in_url(server, owner, project)).headers["location"] == "/overview"
     assert "sign-in link" in client.get("/overview").text
     with tenant(engine, project.id) as connection:
         entry = audit.entries(connection).items[0]
