@@ -106,11 +106,15 @@ def _print(engine: Engine, base: place.Database, start: datetime, rows: int, run
         with tenant(engine, base.project) as connection:
             assert len(find_requests(connection, month, {}, limit=50).items) == 50
 
+    def page_of_user() -> None:
+        with tenant(engine, base.project) as connection:
+            assert find_requests(connection, month, {"user": ["user-17"]}, limit=50).items
+
     asked: dict[str, Callable[[], object]] = {
         name: lambda question=question: lens.ask(base.project, question)  # type: ignore[misc]
         for name, question in _questions(start).items()
     }
-    asked |= {"requests, first page of 50": page}
+    asked |= {"requests, first page of 50": page, "requests of one user, first 50": page_of_user}
     print(f"Questions over {rows:,} requests of {DAYS} days: ms, median of {runs} (PostgreSQL CPU: mean)")
     print(f"{'':32}{'wall':>9}{'client CPU':>12}{'PG CPU':>9}{'of count(*)':>13}")
     bare = _cost(count, base.postmaster, runs)

@@ -274,6 +274,13 @@ request = Table(
         postgresql_where=text("response_id IS NOT NULL"),
     ),
     Index(
+        "request_user_idx",
+        "project_id",
+        "user_key",
+        "started_at",
+        postgresql_where=text("user_key IS NOT NULL"),
+    ),
+    Index(
         "request_failed_idx",
         "project_id",
         "started_at",
