@@ -126,6 +126,7 @@ def test_the_description_names_every_route_of_the_api(wall: Wall) -> None:
         "/api/v1/settle",
         "/api/v1/keys",
         "/api/v1/keys/{key_id}",
+        "/api/v1/audit",
     }
 
 
