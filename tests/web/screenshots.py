@@ -21,7 +21,7 @@ _LARGEST = 300_000
 @pytest.fixture(scope="session")
 def product(server: Server, owner: Engine) -> Project:
     """A product with enough traffic for a picture."""
-    project, now = make_project(owner), datetime.now(UTC)
+    project, now = make_project(owner, "shop"), datetime.now(UTC)
     with server.client() as client:
         send(client, project, [*two_weeks(now, 3000), *agent_trace(now, AGENT_TRACE)])
     return project
@@ -34,6 +34,7 @@ def product(server: Server, owner: Engine) -> Project:
         ("attribution", "/attribution?last=14&interval=day", 1000),
         ("requests", "/requests?last=14&feature=support-chat", 760),
         ("trace", f"/traces/{AGENT_TRACE}", 1240),
+        ("keys", "/settings/keys", 420),
     ],
 )
 def test_take_a_picture(look: Opener, product: Project, name: str, path: str, height: int) -> None:
