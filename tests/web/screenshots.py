@@ -34,7 +34,7 @@ def product(server: Server, owner: Engine) -> Project:
         ("attribution", "/attribution?last=14&interval=day", 1000),
         ("requests", "/requests?last=14&feature=support-chat", 760),
         ("trace", f"/traces/{AGENT_TRACE}", 1240),
-        ("keys", "/settings/keys", 420),
+        ("keys", "/settings/keys", 560),
     ],
 )
 def test_take_a_picture(look: Opener, product: Project, name: str, path: str, height: int) -> None:
