@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import ingest, queries, sdk
+from benchmarks import ingest, queries, sdk, statistics
 
-PARTS = {"ingest": ingest.main, "queries": queries.main, "sdk": sdk.main}
+PARTS = {"ingest": ingest.main, "queries": queries.main, "sdk": sdk.main, "statistics": statistics.main}
 
 if sys.argv[1:]:
     if sys.argv[1] not in PARTS:
