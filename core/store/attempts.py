@@ -89,8 +89,9 @@ def _take(connection: Connection, bucket: Bucket, now: datetime) -> timedelta:
 def _tidy(connection: Connection, now: datetime, at_most: int) -> None:
     """Forget what is old, and the oldest of too many."""
     old = select(attempt.c.bucket).where(attempt.c.last_at < now - _FORGOTTEN_AFTER)
-    newest = select(attempt.c.last_at).order_by(attempt.c.last_at.desc()).offset(at_most).limit(1)
-    many = select(attempt.c.bucket).where(attempt.c.last_at <= newest.scalar_subquery())
+    # By bucket too: of many at one moment no more go than are too many.
+    newest_first = select(attempt.c.bucket).order_by(attempt.c.last_at.desc(), attempt.c.bucket)
+    many = select(attempt.c.bucket).where(attempt.c.bucket.in_(newest_first.offset(at_most).limit(1000)))
     for found in (old, many):
         unlocked = found.with_for_update(skip_locked=True).limit(1000)
         connection.execute(delete(attempt).where(attempt.c.bucket.in_(unlocked)))

@@ -239,6 +239,19 @@ def test_many_attempts_at_one_moment_are_counted_one_by_one(engine: Engine) -> N
         assert sum(pool.map(attempt, range(12))) == 5
 
 
+def test_of_attempts_at_one_moment_no_more_are_forgotten_than_are_too_many(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        for _ in range(5):
+            attempts.take(
+                connection, attempts.buckets(a_name(), an_address()), NOW + timedelta(days=400), at_most=1000
+            )
+        attempts.take(
+            connection, attempts.buckets(a_name(), an_address()), NOW + timedelta(days=400), at_most=7
+        )
+        assert connection.execute(text("SELECT count(*) FROM sign_in_attempt")).scalar_one() == 7
+        connection.rollback()
+
+
 def test_old_attempts_are_forgotten_and_the_oldest_of_too_many(engine: Engine) -> None:
     long_ago = NOW - timedelta(days=400)
     for at in range(30):

@@ -263,7 +263,7 @@ def test_the_list_sorts_by_every_heading_and_turns_its_pages_as_the_api_does(
     for order in REQUEST_ORDERS:
         for _ in range(2):
             page.locator(f"#by-{order}").click()
-            page.wait_for_function(f"document.activeElement.id === 'by-{order}'")
+            page.wait_for_selector(f"#by-{order}:focus")
             page.wait_for_selector(f"th[aria-sort]:has(#by-{order})")
             up = page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
             question = {"order": order, "direction": "asc" if up else "desc", "limit": 50}
