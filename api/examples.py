@@ -131,6 +131,38 @@ COST: dict[str, Any] = {
     "usage_reading": "inclusive",
 }
 
+NEW_SCORES: dict[str, Any] = {
+    "scores": [
+        {
+            "trace_id": TRACE_ID,
+            "span_id": SPAN_ID,
+            "name": "helpfulness",
+            "value": 0.75,
+            "label": "4 of 5 stars",
+            "source": "feedback",
+            "author": "user-4711",
+            "comment": "Found my order at once.",
+            "recorded_at": "2026-11-22T08:31:00Z",
+        },
+        {"trace_id": TRACE_ID, "name": "resolved", "value": True, "id": "ticket-815"},
+    ]
+}
+STORED: dict[str, Any] = {"stored": 2, "known": 0}
+
+SCORE: dict[str, Any] = {
+    "id": "ticket-815",
+    "trace_id": TRACE_ID,
+    "span_id": SPAN_ID,
+    "name": "helpfulness",
+    "value": 0.75,
+    "label": "4 of 5 stars",
+    "source": "feedback",
+    "author": "user-4711",
+    "comment": "Found my order at once.",
+    "recorded_at": "2026-11-22T08:31:00Z",
+}
+SCORES: dict[str, Any] = {"items": [SCORE], "complete": True}
+
 TRACE: dict[str, Any] = {
     "trace_id": TRACE_ID,
     "requests": [REQUEST],
@@ -152,6 +184,7 @@ TRACE: dict[str, Any] = {
         }
     ],
     "complete": True,
+    "scores": [SCORE],
     "contents": [
         {
             "span_id": SPAN_ID,
@@ -206,4 +239,26 @@ AUDIT: dict[str, Any] = {
         }
     ],
     "next": "118",
+}
+
+_MEAN: dict[str, Any] = {
+    "name": "helpfulness",
+    "mean": 0.81,
+    "low": 0.77,
+    "high": 0.85,
+    "scored": 240,
+    "sessions": 112,
+    "requests": 4800,
+    "coverage": 0.05,
+    "sources": {"feedback": 240},
+    "reason": None,
+}
+QUALITY: dict[str, Any] = {
+    "as_of": "2026-11-22T08:30:00Z",
+    "from": "2026-11-01T00:00:00Z",
+    "to": None,
+    "method": "Each request counts with its raters' newest scores …",
+    "groups": 1,
+    "total": [_MEAN],
+    "rows": [{"feature": "support-chat", "tier": "lightweight", **_MEAN}],
 }

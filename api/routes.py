@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
-from fastapi.routing import APIRoute
+from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import Engine
 
 from api import schema
+from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
 from api.audit import add_audit
+from api.body import limited_to
+from api.quality import add_quality
+from api.scores import add_scores, score_out
 from core import csv_text, errors
 from core.access import Access, check_role, key_in_header, new_key
-from core.errors import BadQuestion, Forbidden, TooLarge, TripointError
+from core.errors import BadQuestion, Forbidden, TripointError
 from core.ledger import parse_request_id, parse_trace_id
 from core.pricing.price import PriceBook
 from core.question import (
-    DIMENSIONS,
     MAX_ROWS,
     METRICS,
     REQUEST_ORDERS,
     Lens,
-    Value,
     check_question,
     check_request_order,
-    parse_filters,
 )
 from core.store import audit, keys, requests
 from core.store.door import Door
 from core.store.prices import explain_request
 from core.store.session import tenant
-from core.window import Window, check_zone, parse_instant
 
 _STATUS: tuple[tuple[type[TripointError], int, str], ...] = (
     (errors.TooLarge, 413, "Content Too Large"),
@@ -93,24 +92,6 @@ def _problems(words: dict[int | str, str]) -> dict[int | str, dict[str, Any]]:
 _NOT_FOUND = _problems({404: "not in this project"})
 
 
-class _SmallBody(APIRoute):
-    """Refuses a body that no route here asks for, before it is held in memory."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def limited(request: Request) -> Response:
-            body = bytearray()
-            async for part in request.stream():
-                body += part
-                if len(body) > _BODY_MAX_BYTES:
-                    raise TooLarge(f"The body is larger than {_BODY_MAX_BYTES} bytes.")
-            request._body = bytes(body)  # where Starlette keeps a body that was read
-            return await handle(request)
-
-        return limited
-
-
 def router(api: Api) -> APIRouter:
     """All routes of the API."""
     problems = _problems(
@@ -122,15 +103,18 @@ def router(api: Api) -> APIRouter:
             "default": "any other error",
         }
     )
-    routes = APIRouter(prefix="/api/v1", responses=problems, route_class=_SmallBody)
+    routes = APIRouter(prefix="/api/v1", responses=problems, route_class=limited_to(_BODY_MAX_BYTES))
     _add_costs(routes, api)
     _add_requests(routes, api)
+    scorer = _admitted(api, Access.may_score, "cannot score. Use an ingest, review or admin key.")
+    add_scores(routes, api.engine, api.clock, _reader(api), scorer)
+    add_quality(routes, api.engine, _reader(api))
     _add_administration(routes, api)
     return routes
 
 
-def _admitting(api: Api, allows: Callable[[Access], bool], hint: str) -> Any:
-    """The dependency that lets in whose role allows it, and tells others which key would do."""
+def _admitted(api: Api, allows: Callable[[Access], bool], hint: str) -> Callable[[Request], Access]:
+    """Lets in whose role allows it, and tells others which key would do."""
 
     def admitted(request: Request) -> Access:
         access = api.door.open(key_in_header(request.headers.get("authorization")))
@@ -138,52 +122,12 @@ def _admitting(api: Api, allows: Callable[[Access], bool], hint: str) -> Any:
             raise Forbidden(f"A key with the role {access.role!r} {hint}")
         return access
 
-    return Depends(admitted)
+    return admitted
 
 
-def _filters(request: Request, others: Collection[str]) -> dict[str, tuple[Value, ...]]:
-    return parse_filters(request.query_params.multi_items(), others)
-
-
-_FILTER_DOCS = {
-    "parameters": [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "description": f"Filter: {words}. May be repeated.",
-            "schema": {"type": "array", "items": {"type": "string"}},
-        }
-        for name, words in DIMENSIONS.items()
-    ]
-    + [
-        {
-            "name": "unset",
-            "in": "query",
-            "required": False,
-            "description": "Filter: dimensions, separated by commas, that are not set.",
-            "schema": {"type": "string"},
-        }
-    ]
-}
-
-
-def _window(start: str | None, end: str | None, zone: str | None) -> Window:
-    of = check_zone(zone) if zone else "UTC"
-    return Window(parse_instant(start, "from", of), parse_instant(end, "to", of))
-
-
-_From = Annotated[
-    str | None, Query(alias="from", description="first moment, ISO 8601", examples=["2026-11-01"])
-]
-_To = Annotated[str | None, Query(alias="to", description="first moment after the window")]
-_Zone = Annotated[
-    str | None,
-    Query(
-        description="IANA time zone, such as Europe/Berlin, whose clocks cut the interval and read a `from` or `to`"
-        " without an offset; UTC where left out. Times are answered in UTC"
-    ),
-]
+def _admitting(api: Api, allows: Callable[[Access], bool], hint: str) -> Any:
+    """The same as a dependency."""
+    return Depends(_admitted(api, allows, hint))
 
 
 _Format = Annotated[
@@ -206,10 +150,6 @@ def _file(parts: Iterator[str], name: str) -> StreamingResponse:
     )
 
 
-def _words(text: str | None) -> list[str]:
-    return [word.strip() for word in (text or "").split(",") if word.strip()]
-
-
 def _reader(api: Api) -> Any:
     return _admitting(api, Access.may_read, "cannot read. Use a read key.")
 
@@ -222,7 +162,7 @@ def _add_costs(routes: APIRouter, api: Api) -> None:
         response_model=schema.AttributionOut,
         responses=_CSV,
         summary="Who spends what: sums, counts and percentiles by any dimension",
-        openapi_extra=_FILTER_DOCS,
+        openapi_extra=FILTER_DOCS,
     )
     def list_costs(
         request: Request,
@@ -230,9 +170,9 @@ def _add_costs(routes: APIRouter, api: Api) -> None:
         group_by: Annotated[
             str | None, Query(description="dimensions, separated by commas", examples=["feature,tier"])
         ] = None,
-        start: _From = None,
-        end: _To = None,
-        zone: _Zone = None,
+        start: From = None,
+        end: To = None,
+        zone: Zone = None,
         interval: Annotated[str | None, Query(description="hour, day, week or month of the zone")] = None,
         metrics: Annotated[
             str | None, Query(description="any of " + ", ".join(METRICS), examples=["requests,cost"])
@@ -261,11 +201,11 @@ def _add_costs(routes: APIRouter, api: Api) -> None:
         if as_csv and (limit is not None or offset is not None):
             raise BadQuestion("A CSV has all rows. Leave limit and offset out.")
         question = check_question(
-            window=_window(start, end, zone),
-            group_by=_words(group_by),
-            filters=_filters(request, _OF_COSTS),
+            window=window_of(start, end, zone),
+            group_by=words_of(group_by),
+            filters=filters_of(request, _OF_COSTS),
             interval=interval,
-            metrics=_words(metrics),
+            metrics=words_of(metrics),
             order=order,
             direction=direction,
             limit=1000 if limit is None else limit,
@@ -289,15 +229,15 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
         response_model=schema.RequestPage,
         responses=_CSV,
         summary="Requests, newest first or in another order",
-        openapi_extra=_FILTER_DOCS,
+        openapi_extra=FILTER_DOCS,
     )
     def list_requests(
         request: Request,
         access: Access = reader,
         trace_id: Annotated[str | None, Query(description="32 hex digits")] = None,
-        start: _From = None,
-        end: _To = None,
-        zone: _Zone = None,
+        start: From = None,
+        end: To = None,
+        zone: Zone = None,
         limit: Annotated[
             int | None,
             Query(
@@ -321,7 +261,7 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
         as_csv = _wants_csv(request, format)
         if limit is not None and not 1 <= limit <= (requests.CSV_MAX if as_csv else 1000):
             raise BadQuestion(f"limit must be between 1 and {requests.CSV_MAX if as_csv else 1000}.")
-        window, filters = _window(start, end, zone), _filters(request, _OF_REQUESTS)
+        window, filters = window_of(start, end, zone), filters_of(request, _OF_REQUESTS)
         trace, by = parse_trace_id(trace_id) if trace_id else None, check_request_order(order, direction)
         if as_csv:
             most = limit or requests.CSV_MAX
@@ -387,6 +327,7 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
             contents=[
                 schema.ContentOut(span_id=c.span_id, input=c.input, output=c.output) for c in trace.contents
             ],
+            scores=[score_out(score) for score in trace.scores],
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import examples
+from api.scores import ScoreOut
 from core.ledger import LedgerRequest
 from core.money import to_decimal_string
 from core.question import MONEY, Answer, Row
@@ -148,6 +149,7 @@ class TraceOut(BaseModel):
     requests: list[RequestOut]
     spans: list[SpanOut]
     contents: list[ContentOut]
+    scores: list[ScoreOut] = Field(description="of its requests, of its spans and of the whole, newest first")
     complete: bool = Field(description="false where the trace is longer than what is shown")
 
 

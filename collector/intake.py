@@ -127,17 +127,26 @@ class Intake:
 
 
 def _halves(batch: Batch) -> tuple[Batch, Batch]:
-    """The batch in two, each content with its span."""
+    """The batch in two, each content and score with its span, scores of spans elsewhere in the second."""
     rows = [*batch.requests, *batch.spans]
     middle = len(rows) // 2
     cut = min(middle, len(batch.requests))
     rest = middle - cut
-    first = replace(batch, requests=batch.requests[:cut], spans=batch.spans[:rest], contents=())
-    second = replace(batch, requests=batch.requests[cut:], spans=batch.spans[rest:], contents=())
+    first = replace(batch, requests=batch.requests[:cut], spans=batch.spans[:rest], contents=(), scores=())
+    second = replace(batch, requests=batch.requests[cut:], spans=batch.spans[rest:], contents=(), scores=())
     ids = {(record.trace_id, record.span_id) for record, _ in first.requests}
+    ids |= {(span.trace_id, span.span_id) for span in first.spans}
     return (
-        replace(first, contents=[c for c in batch.contents if (c.trace_id, c.span_id) in ids]),
-        replace(second, contents=[c for c in batch.contents if (c.trace_id, c.span_id) not in ids]),
+        replace(
+            first,
+            contents=[c for c in batch.contents if (c.trace_id, c.span_id) in ids],
+            scores=[s for s in batch.scores if (s.trace_id, s.span_id) in ids],
+        ),
+        replace(
+            second,
+            contents=[c for c in batch.contents if (c.trace_id, c.span_id) not in ids],
+            scores=[s for s in batch.scores if (s.trace_id, s.span_id) not in ids],
+        ),
     )
 
 

@@ -126,7 +126,7 @@ def _span(raw: Any, origin: Origin) -> Span:
         status=checked_status(_enum(status.get("code", 0), "status.code")),
         status_message=_text(status.get("message", "")),
         attributes=_attributes(raw.get("attributes")),
-        events=tuple(_events(at_both_ends(_list(raw, "events")))),
+        events=tuple(_events(at_both_ends(_list(raw, "events"), lambda event: event.get("name")))),
         scope=origin.scope,
         scope_version=origin.scope_version,
         resource=origin.resource,

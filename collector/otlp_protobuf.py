@@ -100,7 +100,9 @@ def _span(raw: Any, origin: Origin) -> Span:
         status=checked_status(raw.status.code),
         status_message=_text(raw.status.message),
         attributes=_attributes(raw.attributes),
-        events=tuple(_events(at_both_ends(raw.events))) if raw.events else (),
+        events=tuple(_events(at_both_ends(raw.events, lambda event: _text(event.name))))
+        if raw.events
+        else (),
         scope=origin.scope,
         scope_version=origin.scope_version,
         resource=origin.resource,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.conventions.evaluation import RESULT
 from core.errors import TooLarge
 from core.span import Span, StatusCode
 
 MAX_DEPTH = 32  # levels of lists and maps inside one attribute value
 MAX_EVENTS = 256  # some libraries send one event a streamed chunk; first token and exception lie at the ends
+MAX_RESULTS = 1000  # evaluation results among the events between
 MAX_INT64 = 2**63 - 1
 MAX_SPANS = 100_000  # of one body: a span that is two bytes on the wire takes a kilobyte here
 MAX_ATTRIBUTES = 20_000  # of one span
@@ -61,12 +63,13 @@ def checked_status(code: int) -> StatusCode:
     return STATUS[code] if 0 <= code < len(STATUS) else "unset"
 
 
-def at_both_ends(events: Sequence[Any]) -> Sequence[Any]:
-    """At most MAX_EVENTS events: the first and the last ones."""
+def at_both_ends(events: Sequence[Any], name: Callable[[Any], Any]) -> Sequence[Any]:
+    """At most MAX_EVENTS events, the first and the last ones, and the evaluation results between them."""
     if len(events) <= MAX_EVENTS:
         return events
     half = MAX_EVENTS // 2
-    return [*events[:half], *events[-half:]]
+    between = [event for event in events[half:-half] if name(event) == RESULT]
+    return [*events[:half], *between[:MAX_RESULTS], *events[-half:]]
 
 
 @dataclass(frozen=True, slots=True)

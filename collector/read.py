@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from collector import metrics
 from collector.decode import Decoded
 from collector.reply import Outcome
-from core.conventions import content_from_span, record_from_span
+from core.conventions import content_from_span, record_from_span, scores_from_span
 from core.pricing.price import PriceBook, Priced, price_request
 from core.request import Content, ContextSpan, RequestRecord
+from core.score import Score
 from core.span import Span
 from core.store.intake import Batch
 from core.store.rows import nanoseconds
@@ -61,6 +63,8 @@ def read_spans(
     requests: list[tuple[RequestRecord, Priced]] = []
     spans: list[ContextSpan] = []
     contents: list[Content] = []
+    scores: list[Score] = []
+    no_scores: Counter[str] = Counter()
     late = 0
     for span in decoded.spans:
         if reason := clocks.refuse(span):
@@ -69,8 +73,11 @@ def read_spans(
         late += clocks.late(span)
         try:
             record = record_from_span(span)
+            scored, unscored = scores_from_span(span, clocks.now, with_comments=store_content)
             if isinstance(record, ContextSpan):
                 spans.append(record)
+                scores += scored
+                no_scores.update(unscored)
                 continue
             priced = in_range(price_request(record, book))
             content = content_from_span(span) if store_content else None
@@ -80,10 +87,13 @@ def read_spans(
             refused["Tripoint failed on it; the server's log says more"] += 1
             continue
         requests.append((record, priced))
+        scores += scored
+        no_scores.update(unscored)
         if content:
             contents.append(content)
-    batch = Batch(project_id, requests, spans, contents)
-    return batch, Outcome(sum(refused.values()), _sentence(refused, late))
+    batch = Batch(project_id, requests, spans, contents, scores)
+    metrics.UNSCORED.inc(no_scores.total())
+    return batch, Outcome(sum(refused.values()), _sentence(refused, late, no_scores))
 
 
 def in_range(priced: Priced) -> Priced:
@@ -108,7 +118,7 @@ def merge(outcome: Outcome, refused_by_ledger: int) -> Outcome:
     return Outcome(outcome.rejected + refused_by_ledger, "; ".join(filter(None, [outcome.message, words])))
 
 
-def _sentence(refused: Counter[str], late: int) -> str:
+def _sentence(refused: Counter[str], late: int, no_scores: Counter[str]) -> str:
     parts = [f"{_spans(count)} rejected: {reason}" for reason, count in refused.most_common(5)]
     if len(refused) > 5:
         parts.append(f"and {len(refused) - 5} other reasons")
@@ -117,11 +127,20 @@ def _sentence(refused: Counter[str], late: int) -> str:
             f"{_spans(late)} stored although the start time is more than {_LATE.days} days ago;"
             " check the sender's clock unless this is a backfill"
         )
+    parts += [
+        f"{_count(count, 'evaluation result')} not kept: {why}" for why, count in no_scores.most_common(5)
+    ]
+    if len(no_scores) > 5:
+        parts.append(f"and evaluation results for {len(no_scores) - 5} other reasons")
     return "; ".join(parts)
 
 
 def _spans(count: int) -> str:
-    return f"{count} span" if count == 1 else f"{count} spans"
+    return _count(count, "span")
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _words(span: timedelta) -> str:

@@ -147,6 +147,7 @@ async def receive_traces(collector: Collector, access: Access, encoding: Encodin
     refused = await collector.intake.submit(batch)
     outcome = merge(outcome, refused)
     metrics.SPANS.inc(len(batch))
+    metrics.SCORES.inc(len(batch.scores))
     metrics.REJECTED.inc(outcome.rejected)
     if outcome.rejected:
         log.warning(

@@ -42,6 +42,9 @@ class Access:
     def may_read(self) -> bool:
         return self.role in ("read", "finance", "review", "admin")
 
+    def may_score(self) -> bool:
+        return self.role in ("ingest", "review", "admin")
+
     def may_administer(self) -> bool:
         return self.role == "admin"
 

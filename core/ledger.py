@@ -8,6 +8,7 @@ from datetime import datetime
 
 from core.errors import BadQuestion
 from core.request import Content, ContextSpan, RequestRecord
+from core.score import Score
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -38,14 +39,15 @@ class LedgerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the ledger holds of one trace; `contents` is empty where none was sent or kept, and `complete` is
-    False where the trace is longer than what is here."""
+    """What the ledger holds of one trace; `contents` is empty where none was sent or kept, `scores` come newest
+    first, and `complete` is False where the trace is longer than what is here."""
 
     trace_id: str
     requests: Sequence[LedgerRequest]
     spans: Sequence[ContextSpan]
     contents: Sequence[Content]
     complete: bool = True
+    scores: Sequence[Score] = ()
 
 
 @dataclass(frozen=True, slots=True)

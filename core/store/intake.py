@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -17,15 +17,17 @@ from sqlalchemy.dialects.postgresql import dialect
 
 from core.pricing.price import Priced
 from core.request import Content, ContextSpan, RequestRecord
+from core.score import Score
 from core.store.partitions import ensure_days, unknown_days
 from core.store.rows import day_of, first_as_sent, request_values, span_values
 from core.store.session import enter, transaction
-from core.store.tables import content, context_span, request
+from core.store.tables import content, context_span, request, score
 
-_FILLED_BY_SERVER = {"project_id", "user_key", "state", "duplicate_of", "received_at", "xid"}
+_FILLED_BY_SERVER = {"project_id", "user_key", "author_key", "state", "duplicate_of", "received_at", "xid"}
 REQUEST_COLUMNS = [c.name for c in request.columns if c.name not in _FILLED_BY_SERVER]
 SPAN_COLUMNS = [c.name for c in context_span.columns if c.name not in _FILLED_BY_SERVER]
 CONTENT_COLUMNS = [c.name for c in content.columns if c.name not in _FILLED_BY_SERVER]
+SCORE_COLUMNS = [c.name for c in score.columns if c.name not in _FILLED_BY_SERVER]
 _request_cells: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*REQUEST_COLUMNS, "user_name")
 _span_cells: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*SPAN_COLUMNS, "user_name")
 
@@ -38,6 +40,7 @@ class Batch:
     requests: Sequence[tuple[RequestRecord, Priced]]
     spans: Sequence[ContextSpan] = ()
     contents: Sequence[Content] = ()
+    scores: Sequence[Score] = ()
 
     def __len__(self) -> int:
         return len(self.requests) + len(self.spans)
@@ -47,12 +50,16 @@ def append(engine: Engine, batches: Sequence[Batch]) -> int:
     """Write the batches in one transaction and return how many rows are new.
 
     When this returns the rows are committed; when it raises none of them is there. Rows that exist
-    already (same project, trace, span and start day) are left as they are.
+    already (same project, trace, span and start day; of scores the same project, trace and id) are left as
+    they are.
     """
     ensure_days(engine, _days(batches))
     with transaction(engine) as connection:
         _stage(connection, batches)
-        return sum(_move(connection, project_id) for project_id in sorted({b.project_id for b in batches}))
+        return sum(
+            _move(connection, project_id, {s.recorded_at.date() for b in batches for s in b.scores})
+            for project_id in sorted({b.project_id for b in batches})
+        )
 
 
 def days_to_make(engine: Engine, batch: Batch) -> list[date]:
@@ -61,9 +68,11 @@ def days_to_make(engine: Engine, batch: Batch) -> list[date]:
 
 
 def _days(batches: Sequence[Batch]) -> set[date]:
-    return {day_of(record.started_ns) for b in batches for record, _ in b.requests} | {
-        day_of(span.started_ns) for b in batches for span in b.spans
-    }
+    return (
+        {day_of(record.started_ns) for b in batches for record, _ in b.requests}
+        | {day_of(span.started_ns) for b in batches for span in b.spans}
+        | {given.recorded_at.date() for b in batches for given in b.scores}
+    )
 
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
@@ -84,6 +93,7 @@ _STAGES = {
     "stage_request": _types(request, ["project_id", *REQUEST_COLUMNS, "user_name"]),
     "stage_context_span": _types(context_span, ["project_id", *SPAN_COLUMNS, "user_name"]),
     "stage_content": _types(content, ["project_id", *CONTENT_COLUMNS]),
+    "stage_score": _types(score, ["project_id", *SCORE_COLUMNS, "user_name"]),
 }
 _MAKE_STAGES = "; ".join(
     f"CREATE TEMP TABLE {stage} ({', '.join(f'{name} {kind}' for name, kind in types.items())})"
@@ -103,6 +113,7 @@ def _stage(connection: Connection, batches: Sequence[Batch]) -> None:
         _copy(cursor, "stage_request", request_rows(batches))
         _copy(cursor, "stage_context_span", _span_rows(batches))
         _copy(cursor, "stage_content", content_rows(batches))
+        _copy(cursor, "stage_score", _score_rows(batches))
 
 
 def _copy(cursor: psycopg.Cursor[Any], stage: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -148,6 +159,14 @@ def content_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
             yield (batch.project_id, day, item.trace_id, item.span_id, compress(body))
 
 
+def _score_rows(batches: Sequence[Batch]) -> Iterable[tuple[Any, ...]]:
+    for batch in batches:
+        for given in batch.scores:
+            values = {name: getattr(given, name) for name in SCORE_COLUMNS if name != "day"}
+            values["day"] = given.recorded_at.date()
+            yield (batch.project_id, *(values[name] for name in SCORE_COLUMNS), given.author)
+
+
 _of_thread = threading.local()
 
 
@@ -173,12 +192,14 @@ def price_values(priced: Priced) -> dict[str, Any]:
 _REQUEST_LIST = ", ".join(REQUEST_COLUMNS)
 _SPAN_LIST = ", ".join(SPAN_COLUMNS)
 _CONTENT_LIST = ", ".join(CONTENT_COLUMNS)
+_SCORE_LIST = ", ".join(SCORE_COLUMNS)
 
 _NAMES = """
 INSERT INTO user_name (project_id, name)
 SELECT DISTINCT s.project_id, s.user_name
 FROM (SELECT project_id, user_name FROM stage_request
-      UNION SELECT project_id, user_name FROM stage_context_span) s
+      UNION SELECT project_id, user_name FROM stage_context_span
+      UNION SELECT project_id, user_name FROM stage_score) s
 WHERE s.project_id = {project} AND s.user_name IS NOT NULL
   AND NOT EXISTS (SELECT FROM user_name u WHERE u.project_id = {project} AND u.name = s.user_name)
 ORDER BY s.user_name
@@ -221,8 +242,32 @@ SELECT (SELECT count(*) FROM r) + (SELECT count(*) FROM c)
 """
 
 
-def _move(connection: Connection, project_id: int) -> int:
-    """Stage → tables for one project; returns the number of rows that are new."""
+# A score that came without a time got that of its arrival, so a retry may fall on the next day.
+_MOVE_SCORES = f"""
+WITH s AS (
+    INSERT INTO score (project_id, author_key, {_SCORE_LIST})
+    SELECT s.project_id, u.key, {", ".join("s." + c for c in SCORE_COLUMNS)}
+    FROM stage_score s
+    LEFT JOIN user_name u ON u.project_id = s.project_id AND u.name = s.user_name
+    WHERE s.project_id = {{project}} AND NOT EXISTS (
+        SELECT FROM score o WHERE o.project_id = {{project}} AND o.trace_id = s.trace_id AND o.id = s.id
+            AND o.day IN ({{days}}) AND o.day BETWEEN s.day - 1 AND s.day + 1)
+    ORDER BY s.trace_id, s.id
+    ON CONFLICT DO NOTHING RETURNING id
+)
+SELECT count(*) FROM s
+"""
+
+
+def _move(connection: Connection, project_id: int, days: Set[date]) -> int:
+    """Stage → tables for one project; returns the number of rows that are new. `days` are those of the scores."""
     enter(connection, project_id)
     connection.exec_driver_sql(_NAMES.format(project=int(project_id)))
-    return int(connection.exec_driver_sql(_MOVE.format(project=int(project_id))).scalar_one())
+    new = int(connection.exec_driver_sql(_MOVE.format(project=int(project_id))).scalar_one())
+    if days:
+        # Apart, because most bodies bring none, and planning over all days of a table costs time.
+        near = {day + timedelta(days=n) for day in days for n in (-1, 0, 1)}
+        listed = ", ".join(f"date '{day.isoformat()}'" for day in sorted(near))
+        moved = connection.exec_driver_sql(_MOVE_SCORES.format(project=int(project_id), days=listed))
+        new += int(moved.scalar_one())
+    return new

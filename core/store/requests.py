@@ -17,6 +17,7 @@ from core.question import NEWEST, RequestOrder, Value
 from core.request import Content
 from core.store.cursor import Cursor, read_cursor, write_cursor
 from core.store.rows import nanoseconds, record_of, span_of
+from core.store.scores import find_scores
 from core.store.session import tenant
 from core.store.statements import conditions, tokens
 from core.store.tables import content, context_span, request, user_name
@@ -177,7 +178,7 @@ def one_request(connection: Connection, trace_id: str, span_id: str) -> LedgerRe
 
 def one_trace(connection: Connection, trace_id: str) -> Trace:
     """Everything of one trace of the entered project, in order of time; where it is more than
-    `TRACE_SPANS_MAX` of a kind or 64 MiB of content, what is left out is said by `complete`."""
+    `TRACE_SPANS_MAX` spans of a kind, 1,000 scores or 64 MiB of content, what is left out is said by `complete`."""
     requests = connection.execute(
         _select()
         .where(_R.trace_id == trace_id)
@@ -195,12 +196,14 @@ def one_trace(connection: Connection, trace_id: str) -> Trace:
         raise NotFound("There is no such trace in this project.")
     shown = requests[:TRACE_SPANS_MAX]
     contents, all_of_them = _contents(connection, trace_id, {row.span_id: row.started_at for row in shown})
+    scores = find_scores(connection, trace_id)
     return Trace(
         trace_id=trace_id,
         requests=[_ledger(row) for row in shown],
         spans=[span_of(row._mapping) for row in spans[:TRACE_SPANS_MAX]],
         contents=contents,
-        complete=all_of_them and max(len(requests), len(spans)) <= TRACE_SPANS_MAX,
+        complete=all_of_them and scores.complete and max(len(requests), len(spans)) <= TRACE_SPANS_MAX,
+        scores=scores.items,
     )
 
 

@@ -1,8 +1,9 @@
 """The ledger's tables. `migrations/` builds them; a test holds the two together.
 
-`request`, `context_span` and `content` are partitioned by `day` (UTC day of the start), because a unique
-key on a partitioned table must contain the partition key. Each row keeps the transaction that last wrote
-it (`xid`): a reader's mark is the oldest transaction still in flight, never a sequence.
+`request`, `context_span` and `content` are partitioned by `day` (UTC day of the start), and so is `score`
+(UTC day on which it was given), because a unique key on a partitioned table must contain the partition key.
+Each row keeps the transaction that last wrote it (`xid`): a reader's mark is the oldest transaction still in
+flight, never a sequence.
 """
 
 from __future__ import annotations
@@ -323,6 +324,29 @@ content = Table(
     Column("span_id", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     UniqueConstraint("trace_id", "span_id", "project_id", "day"),
+    postgresql_partition_by="RANGE (day)",
+)
+
+# What somebody thought of an answer. It may come before its request, and names it by its ids alone.
+score = Table(
+    "score",
+    metadata,
+    Column("project_id", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("span_id", Text),
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("label", Text),
+    Column("source", Text, nullable=False),
+    Column("author_key", BigInteger),
+    Column("comment", Text),
+    Column("recorded_at", INSTANT, nullable=False),
+    Column("received_at", INSTANT, nullable=False, server_default=NOW),
+    Column("xid", Xid8, nullable=False, server_default=XID),
+    UniqueConstraint("trace_id", "id", "project_id", "day"),
+    Index(None, "project_id", "recorded_at"),
     postgresql_partition_by="RANGE (day)",
 )
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from api import examples, schema
 from api.audit import AuditPage
+from api.quality import QualityOut
+from api.scores import NewScores, ScoresOut, Stored
 from core.money import from_decimal
 from tests.conftest import Server
 
@@ -25,6 +27,10 @@ from tests.conftest import Server
         (schema.MadeKey, examples.MADE_KEY),
         (schema.Settled, examples.SETTLED),
         (AuditPage, examples.AUDIT),
+        (NewScores, examples.NEW_SCORES),
+        (Stored, examples.STORED),
+        (ScoresOut, examples.SCORES),
+        (QualityOut, examples.QUALITY),
     ],
 )
 def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:

@@ -85,6 +85,10 @@ def wall(owner: Engine, server: Server) -> Iterator[Wall]:
             sent = body(*everything(mark), *more, scope=f"{mark} scope", service=f"{mark} service")
             answer = client.post("/v1/traces", content=sent, headers=project.sending("application/json"))
             assert answer.json() == {}, answer.text
+            words = {name: f"{mark} {name}" for name in ("name", "label", "author", "comment", "id")}
+            scores = [{"trace_id": TRACE, "span_id": SPAN, "value": 0.5, **words}]
+            sent = client.post("/api/v1/scores", json={"scores": scores}, headers=project.ruling())
+            assert sent.json() == {"stored": 1, "known": 0}, sent.text
         client.post("/api/v1/settle", headers=theirs.ruling())
         client.post("/api/v1/keys", json={"role": "read", "name": f"{MARK} key"}, headers=theirs.ruling())
         listed = client.get("/api/v1/keys", headers=theirs.ruling()).json()
@@ -123,7 +127,10 @@ def test_the_description_names_every_route_of_the_api(wall: Wall) -> None:
         "/api/v1/requests/{request_id}",
         "/api/v1/requests/{request_id}/cost",
         "/api/v1/traces/{trace_id}",
+        "/api/v1/scores",
+        "/api/v1/quality",
         "/api/v1/settle",
+        "/api/v1/audit",
         "/api/v1/keys",
         "/api/v1/keys/{key_id}",
         "/api/v1/audit",
@@ -160,7 +167,13 @@ def test_no_operation_shows_another_tenant(wall: Wall, data: st.DataObject) -> N
 
 def test_the_same_ids_show_each_tenant_its_own(wall: Wall) -> None:
     for project, mark, other in ((wall.ours, "ours", MARK), (wall.theirs, MARK, "ours")):
-        for path in (f"requests/{TRACE}-{SPAN}", f"traces/{TRACE}", f"requests/{TRACE}-{SPAN}/cost"):
+        for path in (
+            f"requests/{TRACE}-{SPAN}",
+            f"traces/{TRACE}",
+            f"requests/{TRACE}-{SPAN}/cost",
+            f"scores?trace_id={TRACE}",
+            "quality",
+        ):
             shown = wall.client.get(f"/api/v1/{path}", headers=project.reading()).text
             assert other not in shown
             assert mark in shown or path.endswith("cost")

@@ -13,8 +13,9 @@ from sqlalchemy import Engine, text
 from collector.settle import settle_project
 from core.pricing.price import PriceBook, price_request
 from core.request import Content, Context, ContextSpan, RequestRecord
+from core.score import Score, check_score
 from core.store.intake import Batch, append
-from core.store.rows import nanoseconds
+from core.store.rows import instant, nanoseconds
 from core.store.session import tenant
 from core.usage import Usage
 from tests.conftest import Project
@@ -66,6 +67,13 @@ def a_span(at: datetime = NOON, *, seconds: float = 2, **fields: Any) -> Context
     return replace(span, **fields)
 
 
+def a_score(of: RequestRecord, name: str = "helpfulness", value: float = 1, **fields: Any) -> Score:
+    """A score of a request, given a minute after it."""
+    at = instant(of.started_ns) + timedelta(minutes=1)
+    told = {"trace_id": of.trace_id, "span_id": of.span_id, "recorded_at": at, "now": at, **fields}
+    return check_score(name=name, value=value, **told)
+
+
 def store(
     engine: Engine,
     project: Project,
@@ -73,10 +81,11 @@ def store(
     requests: Sequence[RequestRecord] = (),
     spans: Sequence[ContextSpan] = (),
     contents: Sequence[Content] = (),
+    scores: Sequence[Score] = (),
 ) -> int:
     """The records as one body's batch; returns how many rows are new."""
     priced = [(record, price_request(record, book)) for record in requests]
-    return append(engine, [Batch(project.id, priced, spans, contents)])
+    return append(engine, [Batch(project.id, priced, spans, contents, scores)])
 
 
 def settle_now(engine: Engine, project: Project, book: PriceBook) -> int:

@@ -40,7 +40,7 @@ def fresh(database: Database) -> Iterator[Engine]:
 def test_the_days_from_yesterday_to_a_week_ahead_are_made(owner: Engine, fresh: Engine) -> None:
     make_ahead(fresh, TODAY)
     wanted = {TODAY + timedelta(days=n) for n in range(-1, 8)}
-    for table in ("request", "context_span", "content"):
+    for table in ("request", "context_span", "content", "score"):
         assert wanted <= days(owner, table)
 
 

@@ -14,7 +14,7 @@ from core.request import Content
 from core.store import accounts
 from core.store.session import enter_account, present_name, tenant, transaction
 from tests.conftest import Project
-from tests.store.rows import a_request, a_span, store
+from tests.store.rows import a_request, a_score, a_span, store
 
 NOW = datetime.now(UTC)
 # Prices and how names lead to them are everybody's; of a project's own prices there are none here. Attempts to
@@ -30,6 +30,7 @@ OWNED = {
     "context_span": "project_id",
     "content": "project_id",
     "unsettled": "project_id",
+    "score": "project_id",
     "membership": "project_id",
     "audit": "project_id",
 }
@@ -45,6 +46,7 @@ def plant(engine: Engine, project: Project, book: PriceBook, name: str) -> None:
         [record],
         [a_span(user=name)],
         [Content(record.trace_id, record.span_id, record.started_ns, input=f'"{name}"')],
+        [a_score(record, name, 0.5, author=name, comment=name)],
     )
     with tenant(engine, project.id) as connection:
         member = accounts.invite(connection, project.id, f"{name} {project.name}", "read", "test", NOW)
@@ -134,6 +136,10 @@ INSERTS = {
     "user_name": "(project_id, name) VALUES ({id}, 'x')",
     "audit": "(project_id, actor, action, target, details) VALUES ({id}, 'x', 'x', 'x', '{{}}')",
     "content": "(project_id, day, trace_id, span_id, body) VALUES ({id}, current_date, 'x', 'x', 'x')",
+    "score": (
+        "(project_id, day, trace_id, id, name, value, source, recorded_at)"
+        " VALUES ({id}, current_date, 'x', 'x', 'x', 1, 'api', now())"
+    ),
     "unsettled": "(project_id, trace_id, first_day, last_day) VALUES ({id}, 'x', current_date, current_date)",
     "context_span": (
         "(project_id, day, trace_id, span_id, started_at, duration_us, name, source, kind, status)"
@@ -184,7 +190,7 @@ def test_rows_of_another_project_cannot_be_changed(
         assert changed.rowcount == 0
 
 
-@pytest.mark.parametrize("table", ["user_name", "content", "unsettled"])
+@pytest.mark.parametrize("table", ["user_name", "content", "score", "unsettled"])
 def test_rows_of_another_project_cannot_be_deleted(
     engine: Engine, tenants: tuple[Project, Project], table: str
 ) -> None:
@@ -195,7 +201,7 @@ def test_rows_of_another_project_cannot_be_deleted(
         assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() > 0
 
 
-@pytest.mark.parametrize("parent", ["request", "context_span", "content"])
+@pytest.mark.parametrize("parent", ["request", "context_span", "content", "score"])
 def test_a_partition_cannot_be_read_past_its_table(
     engine: Engine, owner: Engine, tenants: tuple[Project, Project], parent: str
 ) -> None:
@@ -316,6 +322,8 @@ FORBIDDEN = [
     "DROP TABLE request",
     "DELETE FROM request",
     "DELETE FROM api_key",
+    "UPDATE score SET value = 1",
+    "ALTER TABLE score NO FORCE ROW LEVEL SECURITY",
     "UPDATE project SET name = 'mine'",
     "INSERT INTO project (name) VALUES ('mine')",
     "COPY request TO PROGRAM 'true'",

@@ -1,0 +1,50 @@
+"""Scores: written by `append` like all that comes in, read here by their trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine, select
+
+from core.score import Score, ScoreList
+from core.store.intake import Batch, append
+from core.store.tables import score, user_name
+
+_S = score.c
+# A trace shows so many at most.
+SCORES_MAX = 1000
+
+
+def store_scores(engine: Engine, project_id: int, scores: Sequence[Score]) -> int:
+    """Write all of them or, where this raises, none; returns how many are new."""
+    return append(engine, [Batch(project_id, (), scores=scores)]) if scores else 0
+
+
+def find_scores(connection: Connection, trace_id: str, span_id: str | None = None) -> ScoreList:
+    """The scores of a trace of the entered project, or of one of its spans, newest first."""
+    statement = (
+        select(score, user_name.c.name.label("author"))
+        .outerjoin(user_name, user_name.c.key == _S.author_key)
+        .where(_S.trace_id == trace_id)
+        .order_by(_S.recorded_at.desc(), _S.received_at.desc(), _S.id)
+        .limit(SCORES_MAX + 1)
+    )
+    if span_id is not None:
+        statement = statement.where(_S.span_id == span_id)
+    rows = connection.execute(statement).all()
+    found = [
+        Score(
+            trace_id=row.trace_id,
+            span_id=row.span_id,
+            name=row.name,
+            value=row.value,
+            recorded_at=row.recorded_at,
+            id=row.id,
+            source=row.source,
+            label=row.label,
+            author=row.author,
+            comment=row.comment,
+        )
+        for row in rows[:SCORES_MAX]
+    ]
+    return ScoreList(found, len(rows) <= SCORES_MAX)
