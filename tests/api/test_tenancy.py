@@ -133,7 +133,6 @@ def test_the_description_names_every_route_of_the_api(wall: Wall) -> None:
         "/api/v1/audit",
         "/api/v1/keys",
         "/api/v1/keys/{key_id}",
-        "/api/v1/audit",
     }
 
 
