@@ -173,11 +173,10 @@ def link(data: Data = None, port: Port = None, project: Project = "default") -> 
 
 def _base_url(settings: Settings, port: int | None = None) -> str:
     """Where the pages are; a running `tripoint up` knows best, unless the caller says otherwise."""
-    import launch
     from supervisor.running import url_of
 
     running = url_of(settings.data) if port is None and not settings.owner_url() else None
-    return running or launch.base_url(settings)
+    return running or settings.base_url()
 
 
 @project_app.command("create")

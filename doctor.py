@@ -63,10 +63,9 @@ def _data(settings: Settings) -> str:
 
 
 def _port(settings: Settings, port: int, option: str) -> str:
-    from launch import base_url
     from supervisor.port import answers, check_port
 
-    if answers(f"{base_url(settings)}/healthz")():
+    if answers(f"{settings.base_url()}/healthz")():
         if port == settings.port:
             return "a Tripoint answers here"
         with suppress(SetupError):

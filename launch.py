@@ -20,7 +20,7 @@ from core.store import accounts, keys
 from core.store import migrate as schema
 from core.store.session import check, open_engine, tenant, transaction
 from doctor import check_broker
-from settings import ROOMS, Settings, host_and_port
+from settings import ROOMS, Settings
 
 if TYPE_CHECKING:
     from supervisor.child import Command
@@ -81,7 +81,7 @@ def up(
     with supervisor:
         stores = supervisor.start_stores(migrate)
         environment = _environment(settings, supervisor.data, stores.app_url, stores.broker_url)
-        supervisor.start(_python_children(settings, environment), url=base_url(settings))
+        supervisor.start(_python_children(settings, environment), url=settings.base_url())
         ready = _ready(settings, project, supervisor.data, stores.owner_url, supervisor.pids)
         if not when_ready(ready):
             return 0
@@ -111,7 +111,7 @@ def _python_children(settings: Settings, environment: dict[str, str]) -> list[Co
     python = [sys.executable, "-m", "cli"]
     return [
         Command(
-            "server", [*python, "serve"], environment, answers(f"{base_url(settings)}/readyz"), cwd=_ROOT
+            "server", [*python, "serve"], environment, answers(f"{settings.base_url()}/readyz"), cwd=_ROOT
         ),
         Command("worker", [*python, "work"], environment, cwd=_ROOT),
     ]
@@ -125,11 +125,11 @@ def _ready(settings: Settings, name: str, data: Path, owner_url: str, pids: dict
             project = keys.create_project(connection, name, _UP)
         folder = data / "secrets" / name
         made = {f"{role}_key": _kept_key(engine, project, role, folder) for role in _FIRST_KEYS}
-        dashboard = sign_in_url(base_url(settings), engine, project)
+        dashboard = sign_in_url(settings.base_url(), engine, project)
     finally:
         engine.dispose()
     return {
-        "url": base_url(settings),
+        "url": settings.base_url(),
         **made,
         "database_url": owner_url,
         "pids": pids,
@@ -209,12 +209,6 @@ def project_id(engine: Engine, name: str) -> int:
     if name not in found:
         raise NotFound(f"There is no project {name!r}. `tripoint project list` shows them.")
     return found[name]
-
-
-def base_url(settings: Settings) -> str:
-    """Where this server answers, as a person on this machine writes it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    return f"http://{host_and_port(host, settings.port)}"
 
 
 def serve(settings: Settings, rooms: tuple[str, ...], workers: int) -> None:

@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = Field("info", description="debug, info, warning or error")
 
+    def base_url(self) -> str:
+        """Where this server answers, as a person on this machine writes it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{host_and_port(host, self.port)}"
+
     def owner_url(self) -> str | None:
         """The login for migrations, projects and keys; None where nobody named a database."""
         return self.owner_database_url or self.database_url

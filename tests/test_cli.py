@@ -15,7 +15,6 @@ import pytest
 from sqlalchemy import Engine
 
 import doctor
-import launch
 from core.store import audit, keys
 from core.store.session import tenant
 from settings import Settings, host_and_port
@@ -202,8 +201,8 @@ def test_doctor_finds_nothing_wrong_where_tripoint_runs(server: Server, tmp_path
 
 
 def test_an_address_of_ipv6_stands_in_brackets() -> None:
-    assert launch.base_url(Settings(host="::", port=4318)) == "http://[::1]:4318"
-    assert launch.base_url(Settings(host="0.0.0.0", port=80)) == "http://127.0.0.1:80"
+    assert Settings(host="::", port=4318).base_url() == "http://[::1]:4318"
+    assert Settings(host="0.0.0.0", port=80).base_url() == "http://127.0.0.1:80"
     assert host_and_port("::1", 4317) == "[::1]:4317"
 
 
