@@ -84,6 +84,12 @@ async def streams_slowly(source: AsyncIterator[int]) -> None:
             assert_type(chunk, int)
 
 
+assert_type(tripoint.current_ids(), tripoint.Ids)
+tripoint.feedback("helpfulness", True, comment="fine", user=None)
+tripoint.feedback("helpfulness", 0.5, trace_id=tripoint.current_ids().trace_id)
+tripoint.feedback("helpfulness", "good")  # type: ignore[arg-type]
+tripoint.feedback("helpfulness", 1, "trace")  # type: ignore[call-arg]
+
 with capture() as seen:
     assert_type(seen.calls, list[CapturedCall])
     assert_type(seen.call.ttft_s, float | None)

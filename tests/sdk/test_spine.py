@@ -151,3 +151,40 @@ def test_words_reach_a_second_process_and_its_calls_arrive_right(server: Server,
         400,
     )
     assert left["usage"]["input_tokens"] is None
+
+
+FEEDBACK = """
+import sys
+import tripoint
+
+tripoint.init(endpoint=sys.argv[1], key=sys.argv[2])
+with tripoint.context(user="ann", tier="premium"):
+    with tripoint.llm_call("gpt-4o-mini", provider="openai") as call:
+        call.usage(input_tokens=1, output_tokens=1)
+    tripoint.feedback("helpfulness", 0.75, comment="fine")
+    tripoint.feedback("helpfulness", 0.25, user="bob")
+print(*call.ids)
+"""
+
+
+def test_feedback_is_a_score_of_its_request(server: Server, project: Project) -> None:
+    source = Path(__file__).resolve().parents[2] / "sdk" / "src"
+    done = subprocess.run(
+        [sys.executable, "-c", FEEDBACK, server.url, project.ingest],
+        env={"PYTHONPATH": str(source), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    trace_id, span_id = done.stdout.split()
+    with server.client() as client:
+        asked = client.get(f"/api/v1/scores?trace_id={trace_id}", headers=project.reading()).json()["items"]
+        (row,) = client.get("/api/v1/quality?group_by=tier", headers=project.reading()).json()["rows"]
+    assert {(s["author"], s["value"], s["source"], s["span_id"], s["comment"]) for s in asked} == {
+        ("ann", 0.75, "feedback", span_id, "fine"),
+        ("bob", 0.25, "feedback", span_id, None),
+    }
+    assert (row["tier"], row["scored"], row["requests"]) == ("premium", 1, 1)
+    assert row["sources"] == {"feedback": 1}

@@ -2,6 +2,7 @@
 
 from tripoint._call import Call, llm_call
 from tripoint._context import context
+from tripoint._feedback import Ids, current_ids, feedback
 from tripoint._instrument import instrument_anthropic, instrument_openai
 from tripoint._propagate import ASGIMiddleware, WSGIMiddleware, carry, extract, inject
 from tripoint._route import route
@@ -13,11 +14,14 @@ __all__ = [
     "ASGIMiddleware",
     "Call",
     "ContextSpanProcessor",
+    "Ids",
     "WSGIMiddleware",
     "__version__",
     "carry",
     "context",
+    "current_ids",
     "extract",
+    "feedback",
     "flush",
     "init",
     "inject",

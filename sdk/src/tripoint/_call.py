@@ -15,6 +15,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from tripoint import _content
 from tripoint._chunks import ABORTED, STREAM, TTFT, shows_something
+from tripoint._feedback import Ids, ids_of
 from tripoint._log import harmless
 from tripoint._version import __version__
 from tripoint._words import let_go, untold
@@ -157,6 +158,11 @@ class Call:
     def span(self) -> Span:
         """OpenTelemetry's span, for attributes of your own."""
         return self._span
+
+    @property
+    def ids(self) -> Ids:
+        """What names this call in `feedback`, now and later."""
+        return ids_of(self._span.get_span_context())
 
     @harmless
     def first_token(self) -> None:

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from opentelemetry import baggage, trace
 from opentelemetry.context import Context, attach, create_key, detach, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanContext, SpanKind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +55,18 @@ class _Said(NamedTuple):
     carried: Mapping[str, object]
 
 
+class _Seen:
+    """The last call to a model that ended inside a `context` or `route`; each has one, and tells the ones around it."""
+
+    __slots__ = ("around", "last")
+
+    def __init__(self, around: _Seen | None) -> None:
+        self.around = around
+        self.last: SpanContext | None = None
+
+
 _SAID = create_key("tripoint-said")
+_SEEN = create_key("tripoint-seen")
 # A Context is a dict of what each concern keeps. Writing Baggage once, not word by word, saves a copy of
 # everything for each word.
 _BAGGAGE = next(iter(baggage.set_baggage("any", "thing", Context())))
@@ -169,7 +180,8 @@ class Words:
                 if not _travels(name):
                     del carried[name]
         said = _Said({**words_in(here), **self._words}, carried)
-        return Context({**here, _SAID: said, _BAGGAGE: carried})
+        seen = _Seen(cast("_Seen | None", here.get(_SEEN)))
+        return Context({**here, _SAID: said, _BAGGAGE: carried, _SEEN: seen})
 
     def __enter__(self: W) -> W:
         self._tokens.append(attach(self.around(get_current())))
@@ -326,6 +338,20 @@ class ContextSpanProcessor(SpanProcessor):
         if span.kind is SpanKind.CLIENT and calls_model(trace.get_current_span(parent_context)):
             # the HTTP client's span inside a model's call
             _inside_call.add(span)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Remember a model's call for `current_ids`: only now are all its attributes there."""
+        seen = cast("_Seen | None", get_current().get(_SEEN))
+        if seen is not None and span.context is not None and calls_model(span):
+            while seen is not None:
+                seen.last = span.context
+                seen = seen.around
+
+
+def last_call(here: Context) -> SpanContext | None:
+    """The last call to a model that ended inside the innermost `context` or `route`."""
+    seen = cast("_Seen | None", here.get(_SEEN))
+    return seen.last if seen is not None else None
 
 
 def untold(where: Context) -> Context:
