@@ -22,7 +22,7 @@ from core.store.door import Door
 from core.store.prices import explain_request
 from core.store.session import tenant
 from core.window import Window
-from web import api_docs, attribution, chart, listing, session
+from web import api_docs, attribution, chart, listing, quality, session
 from web.address import Address, came_from_form, parse_address
 from web.assets import add_assets
 from web.overview import overview
@@ -101,6 +101,8 @@ def _add_overview(routes: APIRouter, web: Web) -> None:
             "overview.html",
             **_common(request, address, "/overview"),
             view=view,
+            quality=view and quality.quality(web.engine, access.project_id, view.by_tier.question),
+            q=quality,
             untouched=view is None and _untouched(web, access),
         )
 

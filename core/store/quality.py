@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    literal,
     not_,
     select,
 )
@@ -27,9 +28,17 @@ from core.question import CostQuestion
 from core.store.session import tenant
 from core.store.statements import first_moment, grouped, key_names, keys, where, with_users
 from core.store.tables import request, score
+from core.window import Window
 
 _S = score.c
 _R = request.c
+
+
+def any_scores(engine: Engine, project_id: int, window: Window) -> bool:
+    """Whether a request of the window may have a score; next to nothing to ask."""
+    statement = select(literal(1)).select_from(score).where(*_given_since(window)).limit(1)
+    with tenant(engine, project_id) as connection:
+        return connection.execute(statement).first() is not None
 
 
 def measure(
@@ -184,12 +193,14 @@ def _meant(question: CostQuestion, name: str | None) -> CTE:
                 ),
             )
         )
-        .where(*([_S.name == name] if name else []))
+        .where(*_given_since(question.window), *([_S.name == name] if name else []))
     )
-    if question.window.start is not None:
-        # Nobody scores an answer before it is given, but clocks differ.
-        statement = statement.where(_S.day >= question.window.start.date() - timedelta(days=1))
     return statement.cte("meant")
+
+
+def _given_since(window: Window) -> list[ColumnElement[bool]]:
+    """Nobody scores an answer before it is given, but clocks differ."""
+    return [] if window.start is None else [_S.day >= window.start.date() - timedelta(days=1)]
 
 
 def _near(question: CostQuestion, day: ColumnElement[date]) -> list[ColumnElement[bool]]:

@@ -143,8 +143,14 @@ def hostile(server: Server, owner: Engine) -> Project:
         llm_span(span_id="1" * 16, **twice),
         llm_span(span_id="2" * 16, parent="1" * 16, **twice),
     ]
+    scores = [
+        {"trace_id": "b" * 32, "span_id": "1" * 16, "value": 0.5}
+        | {"name": text[:200], "label": text[:200], "author": text[:512], "comment": text[:2000]}
+        for text in HOSTILE
+    ]
     with server.client() as client:
         send(client, project, spans)
+        client.post("/api/v1/scores", json={"scores": scores}, headers=project.ruling()).raise_for_status()
     return project
 
 
