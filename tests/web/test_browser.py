@@ -53,7 +53,7 @@ def test_the_link_signs_in_once(chromium: Browser, server: Server, owner: Engine
     with chromium.new_context() as context, chromium.new_context() as elsewhere:
         page, other = context.new_page(), elsewhere.new_page()
         page.goto(url)
-        assert page.url == f"{server.url}/attribution" and page.title() == "Attribution · Tripoint"
+        assert page.url == f"{server.url}/overview" and page.title() == "Overview · Tripoint"
         other.goto(url)
         assert other.locator("h1").inner_text() == "Please sign in"
         assert "This link was used before" in other.locator(".sentence").inner_text()
