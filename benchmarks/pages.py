@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ PAGES = (
     "/overview?last=7",
     "/overview",
     "/attribution",
+    "/attribution?group_by=user",
     "/attribution?interval=day&group_by=feature,tier",
     "/requests",
     "/values?dimension=user&prefix=user-1",
+    "/settings/keys",
 )
 
 
@@ -41,10 +44,17 @@ def main(arguments: Sequence[str] = ()) -> None:
                     _print(client, base, pid, chosen.rows, chosen.runs)
 
 
+def _a_trace(client: httpx.Client) -> str:
+    """The newest request's trace."""
+    found = re.search(r'href="(/traces/[0-9a-f]{32})', client.get("/requests").text)
+    assert found, "the page of requests leads to no trace"
+    return found[1]
+
+
 def _print(client: httpx.Client, base: place.Database, pid: int, rows: int, runs: int) -> None:
     print(f"Pages over {rows:,} requests of {queries.DAYS} days: ms, median of {runs} (CPU: mean)")
     print(f"{'':52}{'wall':>8}{'server CPU':>12}{'PG CPU':>9}{'kB':>7}")
-    for path in PAGES:
+    for path in (*PAGES, _a_trace(client)):
         size = len(client.get(path).raise_for_status().content)
         walls, before = [], (place.cpu_s(pid), place.cpu_s(base.postmaster))
         for _ in range(runs):
