@@ -11,8 +11,10 @@ from typing import Literal, get_args
 
 from core.errors import BadQuestion
 
-Source = Literal["api", "feedback", "evaluation"]
-SOURCES: tuple[Source, ...] = get_args(Source)
+Sent = Literal["api", "feedback", "evaluation"]
+Source = Literal["api", "feedback", "evaluation", "judge", "scorer", "label"]
+SOURCES: tuple[Sent, ...] = get_args(Sent)
+"""Where a score that is sent may come from; judges, scorers and labels write theirs here."""
 
 NAME_MAX = 200
 LABEL_MAX = 200

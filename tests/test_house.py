@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("api", "billing", "collector", "core", "demo", "migrations", "supervisor", "web")
+ROOMS = ("alerts", "api", "billing", "collector", "core", "demo", "judge", "migrations", "supervisor", "web")
 ROOF = ("asgi", "cli", "doctor", "launch", "log", "protocol", "settings", "worker")
 
 

@@ -35,7 +35,8 @@ def differences(engine: Engine) -> list[object]:
     """What autogenerate would change: empty when tables.py and the migrations agree."""
     from alembic.autogenerate import compare_metadata
 
-    from core.store.tables import Xid8, metadata
+    from core.store.judge_tables import metadata
+    from core.store.tables import Xid8
 
     with engine.connect() as connection:
         types: dict[str, object] = connection.dialect.ischema_names  # type: ignore[attr-defined]

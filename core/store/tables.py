@@ -287,6 +287,12 @@ request = Table(
         "started_at",
         postgresql_where=text("status = 'error' AND response_id IS NULL"),
     ),
+    Index(
+        "request_judging_idx",
+        "project_id",
+        "started_at",
+        postgresql_where=text("source = 'tripoint.judge'"),
+    ),
     postgresql_partition_by="RANGE (day)",
 )
 

@@ -1,0 +1,1 @@
+"""Judges a sample of the answers: draws, asks, scores, watches."""
