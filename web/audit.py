@@ -21,6 +21,12 @@ _WORDS = {
     "sign_out": "signed out",
     "sign_out.everywhere": "signed out everywhere",
     "settle": "settled by hand what waited",
+    "rubric.create": "made a rubric",
+    "judge.create": "made a judge",
+    "judge.retire": "retired a judge",
+    "policy.start": "started a policy of judging",
+    "policy.end": "ended a policy of judging",
+    "judge_budget.set": "set what judging may cost a day",
 }
 
 

@@ -28,6 +28,12 @@ Action = Literal[
     "sign_out",
     "sign_out.everywhere",
     "settle",
+    "rubric.create",
+    "judge.create",
+    "judge.retire",
+    "policy.start",
+    "policy.end",
+    "judge_budget.set",
 ]
 
 

@@ -230,11 +230,34 @@ def finish(connection: Connection, found: Waiting, stored: Sequence[Stored]) -> 
             "days": [day_of(r.started_ns) for r in fresh],
         },
     )
+    _offer(connection, found, stored)
     marks = sorted(found.generations.items())
     connection.execute(
         _REMOVE_MARKS,
         {"traces": [trace for trace, _ in marks], "generations": [number for _, number in marks]},
     )
+
+
+def _offer(connection: Connection, found: Waiting, stored: Sequence[Stored]) -> None:
+    """Let the sampler look at what has settled, where there is a policy that may want it."""
+    days: dict[str, list[date]] = {}
+    for one in stored:
+        if one.sent.trace_id in found.traces:
+            days.setdefault(one.sent.trace_id, []).append(day_of(one.sent.started_ns))
+    if days:
+        traces = sorted(days)
+        firsts, lasts = ([of(days[trace]) for trace in traces] for of in (min, max))
+        connection.execute(_OFFER, {"traces": traces, "firsts": firsts, "lasts": lasts})
+
+
+_OFFER = text("""
+    INSERT INTO unsampled (project_id, trace_id, first_day, last_day)
+    SELECT nullif(current_setting('app.project', true), '')::integer, trace_id, first_day, last_day
+    FROM unnest(CAST(:traces AS text[]), CAST(:firsts AS date[]), CAST(:lasts AS date[]))
+        AS settled (trace_id, first_day, last_day)
+    WHERE EXISTS (SELECT FROM judge_policy WHERE ended_at IS NULL)
+    ON CONFLICT DO NOTHING
+""")
 
 
 # A mark that a body is just adding to is left: it will be settled again, and nobody waits for anybody.

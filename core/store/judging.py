@@ -1,0 +1,485 @@
+"""What is owed to the judges: claimed with a lease, paid for from the budget before it is asked, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+import zstandard
+from sqlalchemy import Connection, case, func, literal, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as insert_or
+
+from core.pricing.price import Priced
+from core.request import RequestRecord
+from core.score import Score
+from core.store.intake import price_values
+from core.store.judge_tables import judge, judge_spend, judging
+from core.store.rows import first_as_sent, request_values
+from core.store.tables import content, request, score, user_name
+
+SOURCE = "tripoint.judge"
+"""The `source` of requests that are our own calls to a judge."""
+EXPIRES_AFTER = timedelta(days=7)
+"""What waited for so long is given up, with its reason."""
+_LOCK_CLASS = 7_404_513
+
+_J = judging.c
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A claimed judgement. `material` is the frozen text where no stored request is judged; else `input` and `output`
+    are what was stored of it, None where that is gone."""
+
+    id: int
+    rubric_id: int
+    policy_id: int | None
+    round_id: int | None
+    purpose: str
+    occasion: str
+    repeat: int
+    day: date
+    trace_id: str
+    span_id: str
+    started_at: datetime
+    stratum: str | None
+    chance: float
+    turn: float
+    attempts: int
+    unreadable: int
+    material: Mapping[str, Any] | None
+    input: str | None
+    output: str | None
+
+
+def owed_to(connection: Connection, now: datetime) -> list[int | None]:
+    """The judges (None: scorers) that something may be asked now."""
+    found = (
+        select(_J.judge_id)
+        .outerjoin(judge, judge.c.id == _J.judge_id)
+        .where(*_ready(now), (judge.c.open_until.is_(None)) | (judge.c.open_until <= now))
+        .group_by(_J.judge_id)
+    )
+    return list(connection.execute(found).scalars())
+
+
+def _ready(now: datetime) -> list[Any]:
+    """Waiting and due, or asked by somebody who never came back."""
+    return [
+        _J.state.in_(["waiting", "asked"]),
+        case((_J.state == "waiting", _J.not_before <= now), else_=_J.leased_until < now),
+    ]
+
+
+def claim(
+    connection: Connection, judge_id: int | None, at_once: int, most: int, now: datetime, lease: timedelta
+) -> list[Task]:
+    """Up to `most` judgements, leased, as far as no more than `at_once` are under way with this judge in all workers.
+
+    One that was asked and whose lease has run out is claimed again; what it may have cost counts as spent in full.
+    """
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, {int(judge_id or 0)})")
+    under_way = connection.execute(
+        select(func.count())
+        .select_from(judging)
+        .where(_J.judge_id == judge_id, _J.state == "asked", _J.leased_until >= now)
+    ).scalar_one()
+    free = min(most, at_once - under_way)
+    if free <= 0:
+        return []
+    mine = _J.judge_id.is_(None) if judge_id is None else _J.judge_id == judge_id
+    ids = (
+        select(_J.id)
+        .where(mine, *_ready(now))
+        .order_by(_J.turn, _J.id)
+        .limit(free)
+        .with_for_update(skip_locked=True)
+    )
+    old = select(judging).where(_J.id.in_(ids)).cte("old")
+    connection_rows = connection.execute(select(old)).mappings().all()
+    if not connection_rows:
+        return []
+    _write_off(connection, [dict(row) for row in connection_rows if row["reserved_pico"]])
+    connection.execute(
+        update(judging)
+        .where(_J.id.in_([row["id"] for row in connection_rows]))
+        .values(
+            state="asked",
+            leased_until=now + lease,
+            attempts=_J.attempts + 1,
+            reserved_pico=0,
+            reserved_on=None,
+            reason=None,
+        )
+    )
+    contents = _contents(connection, [dict(row) for row in connection_rows if row["material"] is None])
+    tasks = [_task(row, contents) for row in connection_rows]
+    return sorted(tasks, key=lambda one: (one.turn, one.id))
+
+
+def _write_off(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        _settle(connection, row["reserved_on"], row["reserved_pico"], row["reserved_pico"])
+
+
+def _contents(
+    connection: Connection, rows: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str, date], tuple[str | None, str | None]]:
+    if not rows:
+        return {}
+    wanted = [(row["trace_id"], row["span_id"], row["day"]) for row in rows]
+    found = connection.execute(
+        select(content).where(
+            tuple_(content.c.trace_id, content.c.span_id, content.c.day).in_(wanted),
+            content.c.day >= min(day for _, _, day in wanted),
+            content.c.day <= max(day for _, _, day in wanted),
+        )
+    )
+    reader = zstandard.ZstdDecompressor()
+    bodies = {}
+    for row in found:
+        body = orjson.loads(reader.decompress(row.body))
+        bodies[row.trace_id, row.span_id, row.day] = (body.get("input"), body.get("output"))
+    return bodies
+
+
+def _task(row: Any, contents: Mapping[tuple[str, str, date], tuple[str | None, str | None]]) -> Task:
+    asked, answered = contents.get((row["trace_id"], row["span_id"], row["day"]), (None, None))
+    same = (
+        "id",
+        "rubric_id",
+        "policy_id",
+        "round_id",
+        "purpose",
+        "occasion",
+        "repeat",
+        "day",
+        "trace_id",
+        "span_id",
+    )
+    more = ("started_at", "stratum", "chance", "turn", "unreadable", "material")
+    return Task(
+        **{name: row[name] for name in (*same, *more)},
+        attempts=row["attempts"] + 1,
+        input=asked,
+        output=answered,
+    )
+
+
+def reserve(connection: Connection, project_id: int, amounts: Mapping[int, int], now: datetime) -> set[int]:
+    """Set aside the dearest that each judgement (number → pico-dollars) may cost, in their order, as far as today's
+    budget goes. Returns those that may be asked now; the others wait for the next day."""
+    today = now.astimezone(UTC).date()
+    row = dict(project_id=project_id, day=today)
+    connection.execute(insert_or(judge_spend).values(row).on_conflict_do_nothing())
+    limit = connection.exec_driver_sql("SELECT day_pico FROM judge_budget").scalar() or 0
+    here = connection.execute(select(judge_spend).where(judge_spend.c.day == today).with_for_update()).one()
+    left = limit - here.spent_pico - here.reserved_pico
+    granted: dict[int, int] = {}
+    for number, amount in amounts.items():
+        if amount <= left:
+            granted[number] = amount
+            left -= amount
+    if granted:
+        connection.execute(
+            update(judge_spend)
+            .where(judge_spend.c.day == today)
+            .values(reserved_pico=judge_spend.c.reserved_pico + sum(granted.values()))
+        )
+        connection.execute(
+            update(judging)
+            .where(_J.id.in_(granted))
+            .values(
+                reserved_pico=case(granted, value=_J.id)
+                if len(granted) > 1
+                else next(iter(granted.values())),
+                reserved_on=today,
+            )
+        )
+    if refused := [number for number in amounts if number not in granted]:
+        tomorrow = datetime.combine(today + timedelta(days=1), datetime.min.time(), UTC)
+        _put_back(connection, refused, tomorrow, "what judging may cost today is spent or set aside")
+    return set(granted)
+
+
+def _put_back(connection: Connection, ids: Sequence[int], not_before: datetime, reason: str) -> None:
+    connection.execute(
+        update(judging)
+        .where(_J.id.in_(ids))
+        .values(
+            state="waiting",
+            not_before=not_before,
+            leased_until=None,
+            attempts=_J.attempts - 1,
+            reason=reason,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to a judge as it becomes a request of the project, with what it cost; `charged_pico` is what counts
+    against the budget: the cost, or the dearest it can have been where that is unknown."""
+
+    record: RequestRecord
+    priced: Priced
+    charged_pico: int
+
+
+def record_call(connection: Connection, project_id: int, task: Task, call: Call) -> None:
+    """Write the call as a request, and settle what was set aside for it."""
+    row = connection.execute(select(_J.reserved_pico, _J.reserved_on).where(_J.id == task.id)).one()
+    values = {
+        **request_values(call.record),
+        **price_values(call.priced),
+        "project_id": project_id,
+        "as_sent": first_as_sent(call.record),
+        "state": "settled",
+        "counted": True,
+    }
+    values.pop("user_name", None)
+    connection.execute(insert_or(request).values(values).on_conflict_do_nothing())
+    if row.reserved_on is not None:
+        _settle(connection, row.reserved_on, row.reserved_pico, call.charged_pico)
+    usage = call.record.usage
+    connection.execute(
+        update(judging)
+        .where(_J.id == task.id)
+        .values(
+            reserved_pico=0,
+            reserved_on=None,
+            cost_pico=_J.cost_pico + call.charged_pico,
+            input_tokens=func.coalesce(_J.input_tokens, 0) + (usage.input_tokens or 0)
+            if usage.known
+            else _J.input_tokens,
+            output_tokens=func.coalesce(_J.output_tokens, 0) + (usage.output_tokens or 0)
+            if usage.known
+            else _J.output_tokens,
+        )
+    )
+
+
+def _settle(connection: Connection, day: date, reserved: int, charged: int) -> None:
+    connection.execute(
+        update(judge_spend)
+        .where(judge_spend.c.day == day)
+        .values(
+            reserved_pico=judge_spend.c.reserved_pico - reserved,
+            spent_pico=judge_spend.c.spent_pico + charged,
+            calls=judge_spend.c.calls + 1,
+        )
+    )
+
+
+def record_scores(
+    connection: Connection,
+    project_id: int,
+    task: Task,
+    scores: Mapping[str, float],
+    said: Mapping[str, str],
+    confidence: float | None,
+    shown: Sequence[Score],
+    now: datetime,
+) -> bool:
+    """The judgement is there: once, whoever else was at it. `shown` are the same as scores of the request."""
+    done = connection.execute(
+        update(judging)
+        .where(_J.id == task.id, _J.state == "asked")
+        .values(
+            state="scored",
+            scores=dict(scores),
+            said=dict(said),
+            confidence=confidence,
+            leased_until=None,
+            reason=None,
+            done_at=now,
+        )
+    )
+    if done.rowcount != 1:
+        return False
+    if shown:
+        keys = _authors(connection, project_id, {one.author for one in shown if one.author})
+        connection.execute(
+            insert_or(score).on_conflict_do_nothing(),
+            [
+                dict(
+                    project_id=project_id,
+                    day=one.recorded_at.date(),
+                    trace_id=one.trace_id,
+                    span_id=one.span_id,
+                    id=one.id,
+                    name=one.name,
+                    value=one.value,
+                    label=one.label,
+                    source=one.source,
+                    author_key=keys.get(one.author or ""),
+                    comment=one.comment,
+                    recorded_at=one.recorded_at,
+                )
+                for one in shown
+            ],
+        )
+    return True
+
+
+def _authors(connection: Connection, project_id: int, names: set[str]) -> dict[str, int]:
+    if not names:
+        return {}
+    rows = [dict(project_id=project_id, name=name) for name in sorted(names)]
+    connection.execute(insert_or(user_name).on_conflict_do_nothing(), rows)
+    found = connection.execute(select(user_name.c.name, user_name.c.key).where(user_name.c.name.in_(names)))
+    return {row.name: row.key for row in found}
+
+
+def again(
+    connection: Connection, task: Task, not_before: datetime, reason: str, *, unreadable: bool = False
+) -> None:
+    """Ask once more, not before a time."""
+    connection.execute(
+        update(judging)
+        .where(_J.id == task.id, _J.state == "asked")
+        .values(
+            state="waiting",
+            not_before=not_before,
+            leased_until=None,
+            reason=reason[:500],
+            unreadable=_J.unreadable + int(unreadable),
+        )
+    )
+
+
+def fail(connection: Connection, task: Task, reason: str, now: datetime, *, unreadable: bool = False) -> None:
+    """Give this judgement up, for a reason."""
+    connection.execute(
+        update(judging)
+        .where(_J.id == task.id, _J.state == "asked")
+        .values(
+            state="failed",
+            leased_until=None,
+            reason=reason[:500],
+            done_at=now,
+            unreadable=_J.unreadable + int(unreadable),
+        )
+    )
+
+
+def expire(connection: Connection, now: datetime) -> int:
+    """Give up what has waited for too long."""
+    done = connection.execute(
+        update(judging)
+        .where(_J.state == "waiting", _J.created_at < now - EXPIRES_AFTER)
+        .values(
+            state="failed",
+            done_at=now,
+            reason=func.concat("it waited for a week: ", func.coalesce(_J.reason, "its judge was not asked")),
+        )
+    )
+    return done.rowcount
+
+
+def escalate(connection: Connection, project_id: int, task: Task, strong_id: int, purpose: str) -> None:
+    """Owe the strong judge's answer on the same request."""
+    row = dict(
+        project_id=project_id,
+        rubric_id=task.rubric_id,
+        judge_id=strong_id,
+        policy_id=task.policy_id,
+        round_id=task.round_id,
+        purpose=purpose,
+        day=task.day,
+        trace_id=task.trace_id,
+        span_id=task.span_id,
+        started_at=task.started_at,
+        stratum=task.stratum,
+        chance=task.chance,
+        turn=task.turn,
+    )
+    connection.execute(insert_or(judging).values(row).on_conflict_do_nothing())
+
+
+def other_repeats(connection: Connection, task: Task) -> list[Mapping[str, float]]:
+    """What the same judge said in its other repeats of this question, those that are there."""
+    found = select(_J.scores).where(
+        _J.trace_id == task.trace_id,
+        _J.span_id == task.span_id,
+        _J.day == task.day,
+        _J.rubric_id == task.rubric_id,
+        _J.occasion == task.occasion,
+        _J.purpose == task.purpose,
+        _J.repeat != task.repeat,
+        _J.state == "scored",
+    )
+    return list(connection.execute(found).scalars())
+
+
+def note_success(connection: Connection, judge_id: int) -> None:
+    """The judge answers: its circuit is closed."""
+    connection.execute(
+        update(judge)
+        .where(judge.c.id == judge_id, (judge.c.failures > 0) | judge.c.open_until.is_not(None))
+        .values(failures=0, open_until=None)
+    )
+
+
+def note_failure(
+    connection: Connection, judge_id: int, error: str, pause_until: datetime | None, now: datetime
+) -> None:
+    """The judge did not answer. Where it said when to come back nobody asks before; from the fifth failure in a row on
+    nobody asks for a while either, twice as long each time."""
+    wait_s = func.least(600, 15 * func.power(2, func.least(judge.c.failures - 4, 6)))
+    tripped = case(
+        (judge.c.failures >= 4, now + wait_s * literal(timedelta(seconds=1))), else_=judge.c.open_until
+    )
+    values: dict[str, Any] = {"last_error": error[:500]}
+    if pause_until is None:
+        values |= {"failures": judge.c.failures + 1, "open_until": tripped}
+    else:
+        values |= {"open_until": func.greatest(judge.c.open_until, pause_until)}
+    connection.execute(update(judge).where(judge.c.id == judge_id).values(values))
+
+
+def mean_cost(connection: Connection, rubric_id: int) -> int | None:
+    """What a judgement by this rubric has cost lately, in pico-dollars; None where none was paid."""
+    last = (
+        select(_J.cost_pico)
+        .where(_J.rubric_id == rubric_id, _J.state == "scored", _J.cost_pico > 0, _J.judge_id.is_not(None))
+        .order_by(_J.started_at.desc())
+        .limit(200)
+        .subquery()
+    )
+    found = connection.execute(select(func.avg(last.c.cost_pico))).scalar()
+    return None if found is None else int(found)
+
+
+def trial(
+    connection: Connection,
+    project_id: int,
+    rubric_id: int,
+    judge_id: int | None,
+    occasion: str,
+    requests: Sequence[RequestRecord],
+) -> int:
+    """Owe a judgement of each of these requests that counts for nothing but being looked at."""
+    rows = [
+        dict(
+            project_id=project_id,
+            rubric_id=rubric_id,
+            judge_id=judge_id,
+            purpose="trial",
+            occasion=occasion,
+            day=values["day"],
+            trace_id=values["trace_id"],
+            span_id=values["span_id"],
+            started_at=values["started_at"],
+            chance=1.0,
+            # Before all that is drawn: somebody sits and waits for it.
+            turn=0.0,
+        )
+        for values in map(request_values, requests)
+    ]
+    if rows:
+        connection.execute(insert_or(judging).on_conflict_do_nothing(), rows)
+    return len(rows)
