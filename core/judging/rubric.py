@@ -116,20 +116,21 @@ def reply_schema(rubric: Rubric) -> dict[str, Any]:
     """The JSON schema of a judge's reply: for each dimension first the reason, then the level's number, 1 the worst;
     then how sure it is, 0 to 100."""
 
-    def of(dimension: Dimension) -> dict[str, Any]:
-        return _object(
-            {
-                "reason": {"type": "string"},
-                "level": {"type": "integer", "enum": list(range(1, len(dimension.levels) + 1))},
-            }
-        )
-
-    return _object(
-        {
-            "dimensions": _object({one.name: of(one) for one in rubric.dimensions}),
-            "confidence": {"type": "integer"},
-        }
+    levels = {one.name: list(range(1, len(one.levels) + 1)) for one in rubric.dimensions}
+    return _verdict(
+        {name: ("level", {"type": "integer", "enum": numbers}) for name, numbers in levels.items()}
     )
+
+
+def pair_schema(rubric: Rubric) -> dict[str, Any]:
+    """The same of a comparison: for each dimension the reason, then which answer is better."""
+    winner = {"type": "string", "enum": ["A", "B", "tie"]}
+    return _verdict({one.name: ("winner", winner) for one in rubric.dimensions})
+
+
+def _verdict(choices: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    each = {name: _object({"reason": {"type": "string"}, key: of}) for name, (key, of) in choices.items()}
+    return _object({"dimensions": _object(each), "confidence": {"type": "integer"}})
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
