@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from core.errors import BadQuestion
+from core.judging.options import SCORERS, check_options
 
 Input = Literal["question", "answer", "context", "reference"]
 INPUTS: tuple[Input, ...] = get_args(Input)
-SCORERS = ("json_schema", "regex", "refusal", "length", "language")
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 _WORDS_MAX = 4000
@@ -105,10 +105,10 @@ def rubric_from_json(value: Any) -> Rubric:
         name=name,
         title=_words(value.get("title") or name, "title", 200),
         instructions=_words(value.get("instructions") or "", "instructions", empty=True),
-        inputs=_inputs(value.get("inputs")),
+        inputs=_inputs(value.get("inputs"), scorer, options),
         dimensions=(_pass_or_fail(name),) if scorer else _dimensions(value.get("dimensions")),
         scorer=scorer,
-        options=dict(options) if scorer else None,
+        options=check_options(scorer, options) if scorer else None,
     )
 
 
@@ -186,7 +186,9 @@ def _level(value: Any, at: int, many: int, where: str) -> Level:
     return Level(float(score), _words(value.get("words"), f"{where}.words"))
 
 
-def _inputs(value: Any) -> tuple[Input, ...]:
+def _inputs(value: Any, scorer: str | None, options: Mapping[str, Any]) -> tuple[Input, ...]:
+    if scorer is not None:
+        return ("question", "answer") if options.get("same_as_question") else ("answer",)
     if value is None:
         return ("question", "answer")
     if not isinstance(value, list) or any(one not in INPUTS for one in value):
