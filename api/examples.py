@@ -73,7 +73,8 @@ REQUEST: dict[str, Any] = {
     "source_version": "1.3b0",
 }
 
-REQUESTS: dict[str, Any] = {"items": [REQUEST], "next": None, "previous": None}
+JUDGING: dict[str, Any] = {"requests": 12, "cost": "0.00342", "unpriced_requests": 0, "included": False}
+REQUESTS: dict[str, Any] = {"items": [REQUEST], "next": None, "previous": None, "judging": JUDGING}
 
 COST: dict[str, Any] = {
     "id": REQUEST["id"],
@@ -208,6 +209,7 @@ ATTRIBUTION: dict[str, Any] = {
         "ttft_known": 1,
         "provisional": 0,
     },
+    "judging": JUDGING,
     "groups": 1,
     "next_offset": None,
     "total": {"requests": 3, "cost": "0.001234", "unpriced_requests": 1},
@@ -258,6 +260,7 @@ QUALITY: dict[str, Any] = {
     "from": "2026-11-01T00:00:00Z",
     "to": None,
     "method": "Each request counts with its raters' newest scores …",
+    "judging": JUDGING,
     "groups": 1,
     "total": [_MEAN],
     "rows": [{"feature": "support-chat", "tier": "lightweight", **_MEAN}],

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from api import examples
 from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
+from api.schema import JudgingOut, judging_out
 from core.access import Access
 from core.errors import BadQuestion
 from core.quality import METHOD, Mean, QualityAnswer, QualityRow
@@ -48,6 +49,7 @@ class QualityOut(BaseModel):
     end: datetime | None = Field(alias="to", description="first moment after the window, null for no limit")
     method: str = Field(description="how the means were made and what they stand for")
     groups: int = Field(description="how many groups there are in all, whatever `limit`")
+    judging: JudgingOut
     total: list[MeanOut] = Field(description="over all groups, those cut off by `limit` included")
     rows: list[dict[str, Any]]
 
@@ -105,6 +107,7 @@ def _quality_out(answer: QualityAnswer) -> QualityOut:
         **{"from": window.start, "to": window.end},
         method=METHOD,
         groups=answer.groups,
+        judging=judging_out(answer.judging),
         total=[_mean_out(mean) for mean in answer.total],
         rows=[_row(answer, row) for row in answer.rows],
     )

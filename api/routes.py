@@ -287,8 +287,12 @@ def _add_requests(routes: APIRouter, api: Api) -> None:
                 cursor=cursor,
                 limit=limit or 50,
             )
+            judging = requests.judging_among(connection, window, filters, trace)
         return schema.RequestPage(
-            items=[schema.request_out(item) for item in page.items], next=page.next, previous=page.previous
+            items=[schema.request_out(item) for item in page.items],
+            next=page.next,
+            previous=page.previous,
+            judging=schema.judging_out(judging),
         )
 
     @routes.get(

@@ -11,7 +11,7 @@ from api import examples
 from api.scores import ScoreOut
 from core.ledger import LedgerRequest
 from core.money import to_decimal_string
-from core.question import MONEY, Answer, Row
+from core.question import MONEY, Answer, Judging, Row
 from core.request import ContextSpan
 from core.store.rows import instant
 
@@ -103,6 +103,18 @@ class RequestOut(BaseModel):
     source_version: str
 
 
+class JudgingOut(BaseModel):
+    """Tripoint's own calls to judges among the requests that pass the window and filters."""
+
+    requests: int
+    cost: str | None = Field(description="of those with a price; null where there are calls and none has one")
+    unpriced_requests: int
+    included: bool = Field(
+        description="whether they are in the answer's rows and totals: where a filter names feature=judge or"
+        " source=tripoint.judge, or a trace is asked for by its id; else they are left out"
+    )
+
+
 class RequestPage(BaseModel):
     """`next` is the cursor of the page after this one, null on the last; `previous` of the one before, null on the
     first."""
@@ -112,6 +124,7 @@ class RequestPage(BaseModel):
     items: list[RequestOut]
     next: str | None
     previous: str | None
+    judging: JudgingOut
 
 
 class SpanOut(BaseModel):
@@ -210,6 +223,7 @@ class AttributionOut(BaseModel):
     coverage: CoverageOut
     groups: int = Field(description="how many rows there are in all, whatever `offset` and `limit`")
     next_offset: int | None = Field(description="`offset` of the rows after these, null where there are none")
+    judging: JudgingOut
     total: dict[str, Any] = Field(
         description="over all groups, those cut off by `offset` and `limit` included"
     )
@@ -363,11 +377,22 @@ def attribution_out(answer: Answer) -> dict[str, Any]:
             "ttft_known": coverage.ttft_known,
             "provisional": coverage.provisional,
         },
+        "judging": judging_out(answer.judging).model_dump(),
         "groups": answer.groups,
         "next_offset": answer.next_offset,
         "total": _metrics(answer.total),
         "rows": [_row(answer, row) for row in answer.rows],
     }
+
+
+def judging_out(judging: Judging) -> JudgingOut:
+    """What judging came to as JSON."""
+    return JudgingOut(
+        requests=judging.requests,
+        cost=money(judging.cost_pico),
+        unpriced_requests=judging.unpriced,
+        included=judging.included,
+    )
 
 
 def _row(answer: Answer, row: Row) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from core.question import CostQuestion, Value
+from core.question import CostQuestion, Judging, Value
 from core.score import Source
 from core.stats.estimate import Sample, judge_mean
 
@@ -69,13 +69,14 @@ class QualityRow:
 
 @dataclass(frozen=True, slots=True)
 class QualityAnswer:
-    """Rows by group and dimension, and the means over all groups, at one moment."""
+    """Rows by group and dimension, and the means over all groups, at one moment; what judging came to beside them."""
 
     question: CostQuestion
     as_of: datetime
     groups: int
     total: Sequence[Mean]
     rows: Sequence[QualityRow]
+    judging: Judging
 
 
 def mean_of(name: str, scored: Sequence[Scored], requests: int) -> Mean:

@@ -84,6 +84,9 @@ LISTS = frozenset({"group_by", "metrics"})
 START = "start"
 """The order of time, of a question with an interval."""
 
+JUDGE_SOURCE, JUDGE_FEATURE = "tripoint.judge", "judge"
+"""What the requests are called that Tripoint itself made to a judge."""
+
 _MAX_GROUPS = 4
 _MAX_VALUES = 500
 MAX_ROWS = 10_000
@@ -165,6 +168,17 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Judging:
+    """What Tripoint's own calls to judges come to among the requests that pass a window and filters. They are in the
+    answer's rows and totals only where they are `included`, because the filters name them."""
+
+    requests: int = 0
+    cost_pico: int | None = 0
+    unpriced: int = 0
+    included: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One group: its dimensions' values, its interval's first moment (in UTC), its metrics.
 
@@ -180,7 +194,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows, the total over all groups (those cut off by offset and limit included), and what it stands on."""
+    """Rows, the total over all groups (those cut off by offset and limit included), what it stands on, and what judging
+    came to apart from it."""
 
     question: CostQuestion
     as_of: datetime
@@ -188,6 +203,7 @@ class Answer:
     total: Row
     coverage: Coverage
     groups: int
+    judging: Judging = Judging()
 
     @property
     def next_offset(self) -> int | None:
@@ -210,6 +226,11 @@ class Lens(Protocol):
     def ask_all(self, project_id: int, questions: Sequence[CostQuestion]) -> Sequence[Answer]:
         """Answer each as `ask` does, all at one moment; `as_of` is the same in all."""
         ...
+
+
+def names_judging(filters: Mapping[str, Sequence[Value]]) -> bool:
+    """Whether filters ask for Tripoint's own calls to judges; all other questions are about what applications asked."""
+    return JUDGE_SOURCE in filters.get("source", ()) or JUDGE_FEATURE in filters.get("feature", ())
 
 
 def check_dimension(name: str) -> str:

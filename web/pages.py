@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from core.errors import TripointError, Unauthenticated
-from core.question import DIMENSIONS
+from core.question import DIMENSIONS, JUDGE_SOURCE
 from core.store.rows import instant
 from web import assets, chart, content, filter_bar, format, tier
 from web import zone as zones
@@ -37,7 +37,8 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.globals.update(
-    f=format, dimensions=DIMENSIONS, metric_names=METRIC_NAMES, label=chart.label, timed=_TIMED,
+    f=format, judge_source=JUDGE_SOURCE, dimensions=DIMENSIONS, metric_names=METRIC_NAMES, label=chart.label,
+    timed=_TIMED,
     asset=assets.address, instant=instant, exact=exact, said=content.asked_and_answered,
     period_links=filter_bar.period_links, kept=filter_bar.kept, tier_colour=tier.colour, script_json=script_json,
 )  # fmt: skip

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import BadQuestion
-from core.question import METRICS, Answer, CostQuestion, Coverage, Row
+from core.question import METRICS, Answer, CostQuestion, Coverage, Judging, Row
 from core.store import shared, statements
 from core.store.session import tenant
 from core.store.statements import COVERAGE, OTHERS, first_moment
@@ -111,6 +111,7 @@ class _Moment:
         self.connection = connection
         self.as_of: datetime = connection.exec_driver_sql("SELECT now()").scalar_one()
         self._reasons: list[tuple[CostQuestion, Mapping[str, int]]] = []
+        self._judging: list[tuple[CostQuestion, Judging]] = []
 
     def sums(self, statement: Executable, question: CostQuestion) -> _Rows:
         """The rows of a statement that adds up, in hashes whatever the planner thinks of their number: it takes
@@ -133,6 +134,16 @@ class _Moment:
         rows = self.connection.execute(statements.reasons(question))
         found = {row.reason: row.requests for row in rows}
         self._reasons.append((question, found))
+        return found
+
+    def judging(self, question: CostQuestion) -> Judging:
+        """What judging came to among the requests that a question lets pass."""
+        for asked, known in self._judging:
+            if (asked.window, asked.filters) == (question.window, question.filters):
+                return known
+        row = self.connection.execute(statements.judging(question.window, question.filters)).mappings().one()
+        found = statements.judging_of(row, question.filters)
+        self._judging.append((question, found))
         return found
 
 
@@ -214,6 +225,7 @@ def _answer(
         total=whole,
         coverage=_coverage(total, moment.reasons(question) if total["c_unpriced"] else {}),
         groups=int(total["groups"]) if split else 1,
+        judging=moment.judging(question),
     )
 
 

@@ -26,7 +26,16 @@ from core.errors import BadQuestion
 from core.quality import ROWS_MAX, SCORED_MAX, Mean, QualityAnswer, QualityRow, Scored, mean_of
 from core.question import CostQuestion
 from core.store.session import tenant
-from core.store.statements import first_moment, grouped, key_names, keys, where, with_users
+from core.store.statements import (
+    first_moment,
+    grouped,
+    judging,
+    judging_of,
+    key_names,
+    keys,
+    where,
+    with_users,
+)
 from core.store.tables import request, score
 from core.window import Window
 
@@ -45,12 +54,13 @@ def measure(
     engine: Engine, project_id: int, question: CostQuestion, name: str | None = None
 ) -> QualityAnswer:
     """The mean scores of the requests of a question by its groups, on the dimension `name` or on every one that was
-    scored; two statements, at one moment."""
+    scored; three statements, at one moment."""
     with tenant(engine, project_id) as connection:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         as_of = connection.exec_driver_sql("SELECT now()").scalar_one()
         total, *groups = [dict(row) for row in connection.execute(grouped(question, by_key=False)).mappings()]
         scored = _scored(connection, question, name)
+        row = connection.execute(judging(question.window, question.filters)).mappings().one()
     names = [name] if name else sorted({one.name for one in scored})
     if len(groups) * len(names) > ROWS_MAX:
         raise BadQuestion(
@@ -75,6 +85,7 @@ def measure(
         ]
         if split
         else [QualityRow((), None, mean) for mean in whole],
+        judging=judging_of(row, question.filters),
     )
 
 

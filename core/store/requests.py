@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +14,13 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, or_
 
 from core.errors import BadQuestion, NotFound
 from core.ledger import LedgerRequest, Page, Trace
-from core.question import NEWEST, RequestOrder, Value
+from core.question import NEWEST, Judging, RequestOrder, Value
 from core.request import Content
 from core.store.cursor import Cursor, read_cursor, write_cursor
 from core.store.rows import nanoseconds, record_of, span_of
 from core.store.scores import find_scores
 from core.store.session import tenant
-from core.store.statements import conditions, tokens
+from core.store.statements import asked_by_people, conditions, judging, judging_of, tokens
 from core.store.tables import content, context_span, request, user_name
 from core.window import Window
 
@@ -72,6 +73,20 @@ def find_requests(
     )
 
 
+def judging_among(
+    connection: Connection,
+    window: Window,
+    filters: Mapping[str, Sequence[Value]],
+    trace_id: str | None = None,
+) -> Judging:
+    """What the calls to judges come to among the requests that pass; of one trace they are in the list."""
+    statement = judging(window, filters)
+    if trace_id is not None:
+        statement = statement.where(_R.trace_id == trace_id)
+    found = judging_of(connection.execute(statement).mappings().one(), filters)
+    return found if trace_id is None else replace(found, included=True)
+
+
 CSV_MAX = 100_000
 """So many requests are given out at once."""
 
@@ -116,9 +131,11 @@ def _passing(
     order: RequestOrder,
     at: Cursor | None,
 ) -> Select[Any]:
-    statement = _select().add_columns(_ORDERS[order.by].label("place")).where(*conditions(window, filters))
-    if trace_id is not None:
-        statement = statement.where(_R.trace_id == trace_id)
+    statement = _select().add_columns(_ORDERS[order.by].label("place"))
+    statement = statement.where(*conditions(window, filters))
+    # A trace is asked for by its name, whoever made it.
+    by_name = [] if trace_id is None else [_R.trace_id == trace_id]
+    statement = statement.where(*(by_name or asked_by_people(filters)))
     return statement.where(*_beyond(at)) if at else statement
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Label,
+    RowMapping,
     Select,
     Text,
     and_,
@@ -27,11 +28,13 @@ from sqlalchemy import (
     select,
 )
 
-from core.question import DIMENSIONS, START, CostQuestion, Value
+from core.question import DIMENSIONS, JUDGE_SOURCE, START, CostQuestion, Judging, Value, names_judging
 from core.store.tables import request, user_name
 from core.window import Window, interval_end, midnight
 
 _R = request.c
+# Spelled out, so that the planner sees the condition of the index on them.
+_JUDGE: ColumnElement[str] = literal_column(f"'{JUDGE_SOURCE}'", Text)
 
 
 def tokens() -> dict[str, ColumnElement[Any]]:
@@ -134,7 +137,34 @@ def with_users(names: Sequence[str]) -> FromClause:
 
 def where(question: CostQuestion) -> list[ColumnElement[bool]]:
     """The requests that a question is about."""
-    return [_R.counted, *conditions(question.window, question.filters)]
+    return [_R.counted, *conditions(question.window, question.filters), *asked_by_people(question.filters)]
+
+
+def asked_by_people(filters: Mapping[str, Sequence[Value]]) -> list[ColumnElement[bool]]:
+    """Leaves out Tripoint's own calls to judges where the filters do not name them."""
+    return [] if names_judging(filters) else [_R.source != _JUDGE]
+
+
+def judging(window: Window, filters: Mapping[str, Sequence[Value]]) -> Select[Any]:
+    """What the calls to judges come to that pass. They are read from an index of their own, which is next to nothing
+    where nobody judges."""
+    figures = {
+        "requests": func.count(),
+        "cost_pico": func.sum(_R.cost_pico),
+        "unpriced": func.count().filter(_R.pricing_status == "unpriced"),
+    }
+    return (
+        select(*(column.label(name) for name, column in figures.items()))
+        .select_from(request)
+        .where(_R.counted, _R.source == _JUDGE, *conditions(window, filters))
+    )
+
+
+def judging_of(row: RowMapping, filters: Mapping[str, Sequence[Value]]) -> Judging:
+    """The row of `judging` as a value; no calls cost nothing, calls without a price cost nobody knows what."""
+    requests, cost = int(row["requests"]), row["cost_pico"]
+    known = None if cost is None and requests else int(cost or 0)
+    return Judging(requests, known, int(row["unpriced"]), names_judging(filters))
 
 
 def key_names(question: CostQuestion) -> list[str]:

@@ -61,7 +61,7 @@ USAGE = {
 def test_a_request_has_the_fields_that_were_promised(get: Get, take: Callable[..., None]) -> None:
     take(llm_span(tripoint__feature="search", user__id="ann", session__id="s1"))
     page = get("requests")
-    assert set(page) == {"items", "next", "previous"}
+    assert set(page) == {"items", "next", "previous", "judging"}
     (item,) = page["items"]
     assert set(item) >= CONTRACT
     assert set(item["usage"]) >= USAGE

@@ -137,10 +137,11 @@ def test_questions_about_the_same_requests_read_them_once_for_sums_and_once_for_
         PostgresLens(engine).ask_all(project.id, page)
     finally:
         event.remove(engine, "before_cursor_execute", note)
-    # The fourth is by user, which has a pass of its own; the last counts why some have no price.
+    # The fourth is by user, which has a pass of its own; others count why some have no price, and what judging cost.
     scans = [statement for statement in read if "FROM request" in statement]
-    assert len(scans) == 4, scans
-    assert sum(statement.count("FROM request") for statement in scans) == 4
+    assert len(scans) == 5, scans
+    assert sum(statement.count("FROM request") for statement in scans) == 5
+    assert sum("source = 'tripoint.judge'" in statement for statement in scans) == 1
 
 
 @pytest.mark.parametrize("limit", ["CELLS", "GROUPS"])
