@@ -135,12 +135,15 @@ def serve(
 def work(
     concurrency: Annotated[int, typer.Option(help="processes", min=1, max=64)] = 1,
     beat: Annotated[bool, typer.Option(help="run the clock too; one worker's is enough")] = True,
+    queue: Annotated[
+        list[str] | None, typer.Option(help="settling or judging, repeatable; default: both")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="folder for the clock's schedule [TRIPOINT_DATA]")] = None,
 ) -> None:
     """Run the Celery worker against TRIPOINT_BROKER_URL and TRIPOINT_DATABASE_URL."""
     import launch
 
-    launch.work(load_settings(data=data), concurrency, beat)
+    launch.work(load_settings(data=data), concurrency, beat, tuple(queue or ()))
 
 
 @app.command()

@@ -113,7 +113,8 @@ def _python_children(settings: Settings, environment: dict[str, str]) -> list[Co
         Command(
             "server", [*python, "serve"], environment, answers(f"{settings.base_url()}/readyz"), cwd=_ROOT
         ),
-        Command("worker", [*python, "work"], environment, cwd=_ROOT),
+        Command("worker", [*python, "work", "--queue", "settling"], environment, cwd=_ROOT),
+        Command("judge", [*python, "work", "--queue", "judging", "--no-beat"], environment, cwd=_ROOT),
     ]
 
 
@@ -252,8 +253,9 @@ def proxy_options(settings: Settings) -> dict[str, Any]:
     return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}
 
 
-def work(settings: Settings, concurrency: int, beat: bool = True) -> None:
-    """The worker process, until a signal; with the clock that says what is due, where `beat` is set."""
+def work(settings: Settings, concurrency: int, beat: bool = True, queues: tuple[str, ...] = ()) -> None:
+    """The worker process, until a signal; with the clock that says what is due, where `beat` is set. No `queues` are
+    all of them."""
     from log import configure
     from supervisor.folder import create_data_folder
 
@@ -263,6 +265,8 @@ def work(settings: Settings, concurrency: int, beat: bool = True) -> None:
     # Not above: it needs a broker as soon as it is imported.
     import worker
 
+    if unknown := [queue for queue in queues if queue not in worker.QUEUES]:
+        raise BadQuestion(f"There is no queue {unknown[0]!r}. Use {' or '.join(worker.QUEUES)}.")
     clock: list[str] = []
     if beat:
         # Without the folder that its schedule lies in, the clock would end and leave the worker idle.
@@ -271,6 +275,7 @@ def work(settings: Settings, concurrency: int, beat: bool = True) -> None:
         [
             "worker",
             f"--concurrency={concurrency}",
+            f"--queues={','.join(queues or worker.QUEUES)}",
             "--without-gossip",
             "--without-mingle",
             f"--loglevel={settings.log_level.upper()}",

@@ -75,6 +75,10 @@ class Settings(BaseSettings):
     store_content: bool = Field(
         True, description="keep prompts and answers (compressed, apart from the numbers)"
     )
+    judge_urls: str = Field(
+        "",
+        description="addresses, separated by commas, that judges may be asked at; any where empty",
+    )
     secure_cookies: bool = Field(
         False, description="serve pages for https only: cookies Secure, Strict-Transport-Security"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -14,11 +15,18 @@ from collector.settle import settle_all
 from core.store.partitions import make_ahead
 from core.store.prices import Shelf
 from core.store.session import open_engine
+from judge.ask import Desk, ask_all
+from judge.models import HttpModel
+from judge.sample import sample_all
 from settings import Settings
 from supervisor.child import die_with_parent
 
 _SETTLE_EVERY_S = 2.0
 _PARTITIONS_EVERY_S = 3600.0
+_JUDGE_EVERY_S = 3.0
+
+QUEUES = ("settling", "judging")
+"""Judges take their time: what they are asked waits in a queue of its own, and holds up no settling."""
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -33,6 +41,8 @@ def create_worker(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         timezone="UTC",
+        task_default_queue="settling",
+        task_routes={"judge.*": {"queue": "judging"}},
         # A tick that nobody took in time is worthless: the next one does its work.
         beat_schedule={
             "settle": {"task": "settle", "schedule": _SETTLE_EVERY_S, "options": {"expires": 10}},
@@ -41,6 +51,8 @@ def create_worker(settings: Settings) -> Celery:
                 "schedule": _PARTITIONS_EVERY_S,
                 "options": {"expires": 600},
             },
+            "sample": {"task": "judge.sample", "schedule": _JUDGE_EVERY_S, "options": {"expires": 10}},
+            "ask": {"task": "judge.ask", "schedule": _JUDGE_EVERY_S, "options": {"expires": 10}},
         },
     )
     if broker_url.startswith(("redis", "rediss", "valkey")):
@@ -59,12 +71,18 @@ app = create_worker(settings)
 
 @cache
 def _engine() -> Engine:
-    return open_engine(settings.needed("database_url"), pool_size=2)
+    return open_engine(settings.needed("database_url"), pool_size=4)
 
 
 @cache
 def _shelf() -> Shelf:
     return Shelf(_engine())
+
+
+@cache
+def _desk() -> Desk:
+    model = HttpModel(os.environ, tuple(settings.judge_urls.replace(",", " ").split()))
+    return Desk(_engine(), model, _shelf().book, lambda: datetime.now(UTC))
 
 
 @worker_process_init.connect
@@ -73,6 +91,7 @@ def _begin_child(**_: object) -> None:
     die_with_parent(signal.SIGKILL)
     _engine.cache_clear()
     _shelf.cache_clear()
+    _desk.cache_clear()
 
 
 @beat_embedded_init.connect
@@ -96,3 +115,16 @@ def settle() -> int:
 def partitions() -> None:
     """Make the partitions of the coming days."""
     make_ahead(_engine(), datetime.now(UTC).date())
+
+
+@app.task(name="judge.sample", time_limit=600)
+def sample() -> int:
+    """Draw what is judged from what has settled."""
+    return sample_all(_engine(), datetime.now(UTC))
+
+
+@app.task(name="judge.ask", time_limit=600)
+def ask() -> int:
+    """Ask the judges what is owed to them."""
+    _shelf().refresh()
+    return ask_all(_desk())

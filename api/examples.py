@@ -265,3 +265,155 @@ QUALITY: dict[str, Any] = {
     "total": [_MEAN],
     "rows": [{"feature": "support-chat", "tier": "lightweight", **_MEAN}],
 }
+
+NEW_RUBRIC: dict[str, Any] = {
+    "name": "tone",
+    "title": "Tone of voice",
+    "inputs": ["question", "answer"],
+    "instructions": "Our customers are adults and in a hurry.",
+    "dimensions": [
+        {
+            "name": "warmth",
+            "question": "Is the answer friendly?",
+            "levels": ["rude or cold", "neutral", "friendly"],
+        }
+    ],
+}
+RUBRIC: dict[str, Any] = {
+    **NEW_RUBRIC,
+    "version": "9f1c2ab84de07735",
+    "dimensions": [
+        {
+            "name": "warmth",
+            "question": "Is the answer friendly?",
+            "levels": [
+                {"score": 0.0, "words": "rude or cold"},
+                {"score": 0.5, "words": "neutral"},
+                {"score": 1.0, "words": "friendly"},
+            ],
+        }
+    ],
+    "scorer": None,
+    "options": None,
+    "score_names": ["tone.warmth"],
+    "built_in": False,
+    "created_at": "2026-11-22T08:30:00Z",
+    "created_by": "key tp_admin_…4f2a",
+}
+NEW_JUDGE: dict[str, Any] = {
+    "name": "gpt-4.1-mini",
+    "kind": "openai",
+    "model": "gpt-4.1-mini",
+    "key_variable": "TRIPOINT_JUDGE_KEY_OPENAI",
+}
+JUDGE: dict[str, Any] = {
+    **NEW_JUDGE,
+    "base_url": "https://api.openai.com/v1",
+    "provider": "openai",
+    "max_output_tokens": 1024,
+    "temperature": None,
+    "timeout_s": 60.0,
+    "at_once": 4,
+    "structured": True,
+    "input_usd_per_million": None,
+    "output_usd_per_million": None,
+    "created_at": "2026-11-22T08:30:00Z",
+    "retired_at": None,
+    "failures": 0,
+    "open_until": None,
+    "last_error": None,
+}
+NEW_POLICY: dict[str, Any] = {
+    "rubric": "relevance",
+    "judge": "gpt-4.1-mini",
+    "method": "neyman",
+    "strata": ["feature", "tier"],
+    "wanted_a_day": 300,
+    "back_days": 7,
+}
+POLICY: dict[str, Any] = {
+    "id": 3,
+    "rubric": "relevance",
+    "version": "b61f0c5e2a9d4481",
+    "judge": "gpt-4.1-mini",
+    "strong_judge": None,
+    "method": "neyman",
+    "strata": ["feature", "tier"],
+    "wanted_a_day": 300,
+    "floor": 10,
+    "least": 0.01,
+    "repeats": 1,
+    "escalate_below": 0.5,
+    "audit": 0.05,
+    "filters": {},
+    "starts_at": "2026-11-15T08:30:00Z",
+    "created_at": "2026-11-22T08:30:00Z",
+    "created_by": "key tp_admin_…4f2a",
+    "ended_at": None,
+}
+BUDGET: dict[str, Any] = {
+    "day": "2026-11-22",
+    "limit": "5",
+    "spent": "1.3274",
+    "reserved": "0.0182",
+    "calls": 412,
+    "currency": "USD",
+}
+WHY: dict[str, Any] = {
+    "items": [
+        {
+            "rubric": "relevance",
+            "policy": 3,
+            "state": None,
+            "why": "It was not drawn: its number is 0.4821, and only numbers below 0.0500, the probability of its"
+            ' stratum ["support-chat","lightweight"] on that day, are.',
+            "probability": 0.05,
+            "number": 0.4821,
+        }
+    ]
+}
+NEW_TRIAL: dict[str, Any] = {"rubric": "relevance", "judge": "gpt-4.1-mini"}
+TRIAL: dict[str, Any] = {
+    "trial": "trial-3f9a1c20b7e4",
+    "rubric": "relevance",
+    "version": "b61f0c5e2a9d4481",
+    "items": [
+        {
+            "id": 9120,
+            "request": f"{TRACE_ID}-{SPAN_ID}",
+            "state": "scored",
+            "judge": "gpt-4.1-mini",
+            "repeat": 0,
+            "scores": {"relevance": 0.75},
+            "said": {"relevance": "It answers with some padding."},
+            "confidence": 0.9,
+            "reason": None,
+            "cost": "0.000312",
+            "done_at": "2026-11-22T08:31:00Z",
+        }
+    ],
+}
+JUDGING_HEALTH: dict[str, Any] = {
+    "budget": BUDGET,
+    "hits_limit_at": None,
+    "settled_not_looked_at": 0,
+    "waiting": 12,
+    "asked": 4,
+    "judges": [
+        {
+            "judge": "gpt-4.1-mini",
+            "scored": 2011,
+            "failed": 3,
+            "waiting": 12,
+            "unreadable": 9,
+            "calls": 2120,
+            "errors": 97,
+            "cost": "0.6611",
+            "latency_p50_ms": 1410.2,
+            "latency_p95_ms": 3820.9,
+            "paused_until": None,
+            "last_error": "HTTP 429: slow down",
+        }
+    ],
+    "failed": [{"reason": "no context was stored with it", "judgements": 3}],
+}

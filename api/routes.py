@@ -16,6 +16,7 @@ from api import schema
 from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
 from api.audit import add_audit
 from api.body import limited_to
+from api.judging import add_judging
 from api.quality import add_quality
 from api.scores import add_scores, score_out
 from core import csv_text, errors
@@ -109,6 +110,8 @@ def router(api: Api) -> APIRouter:
     scorer = _admitted(api, Access.may_score, "cannot score. Use an ingest, review or admin key.")
     add_scores(routes, api.engine, api.clock, _reader(api), scorer)
     add_quality(routes, api.engine, _reader(api))
+    ruler = _admitting(api, Access.may_administer, "cannot change judging. Use an admin key.")
+    add_judging(routes, api.engine, api.clock, _reader(api), ruler)
     _add_administration(routes, api)
     return routes
 

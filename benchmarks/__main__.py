@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import ingest, pages, queries, sdk, statistics
+from benchmarks import ingest, judging, pages, queries, sdk, statistics
 
 QUICK = {"ingest": ingest.main, "queries": queries.main, "sdk": sdk.main}
-PARTS = {**QUICK, "pages": pages.main, "statistics": statistics.main}
+PARTS = {**QUICK, "judging": judging.main, "pages": pages.main, "statistics": statistics.main}
 
 if sys.argv[1:]:
     if sys.argv[1] not in PARTS:

@@ -73,7 +73,7 @@ def _draw(
             connection, project_id, of, day, now, _affordable(connection, of, now.astimezone(UTC).date())
         )
         drawn = sampling.draw_from(of, here, [one for one in found if one.day == day])
-        new += sampling.put(connection, project_id, of, drawn)
+        new += sampling.put(connection, project_id, of, drawn, now)
     return new
 
 

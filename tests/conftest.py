@@ -16,6 +16,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+import structlog
 import uvicorn
 from sqlalchemy import Engine
 
@@ -28,6 +29,11 @@ from core.store.session import open_engine, transaction
 from protocol import BoundedHeads
 from settings import Settings
 from tests.ports import free_port
+
+# Tracebacks in colour with all locals take seconds each.
+structlog.configure(
+    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real inputs, beside the checkout; tests that read them skip where they are absent."""

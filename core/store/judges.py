@@ -318,3 +318,11 @@ def budget(connection: Connection, day: date) -> Budget:
     if row is None:
         return Budget(day, limit, 0, 0, 0)
     return Budget(day, limit, row.spent_pico, row.reserved_pico, row.calls)
+
+
+def rubric_by_id(connection: Connection, number: int) -> Rubric:
+    """A version by its number."""
+    body = connection.execute(select(rubric.c.body).where(rubric.c.id == number)).scalar()
+    if body is None:
+        raise NotFound("There is no such rubric in this project.")
+    return rubric_from_json(body)

@@ -12,16 +12,16 @@ import zstandard
 from sqlalchemy import Connection, case, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
+from core.errors import NotFound
+from core.judging.rubric import Rubric, rubric_from_json
 from core.pricing.price import Priced
 from core.request import RequestRecord
 from core.score import Score
 from core.store.intake import price_values
-from core.store.judge_tables import judge, judge_spend, judging
+from core.store.judge_tables import judge, judge_spend, judging, rubric
 from core.store.rows import first_as_sent, request_values
 from core.store.tables import content, request, score, user_name
 
-SOURCE = "tripoint.judge"
-"""The `source` of requests that are our own calls to a judge."""
 EXPIRES_AFTER = timedelta(days=7)
 """What waited for so long is given up, with its reason."""
 _LOCK_CLASS = 7_404_513
@@ -82,6 +82,8 @@ def claim(
     One that was asked and whose lease has run out is claimed again; what it may have cost counts as spent in full.
     """
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, {int(judge_id or 0)})")
+    if judge_id is not None and _paused(connection, judge_id, now):
+        return []
     under_way = connection.execute(
         select(func.count())
         .select_from(judging)
@@ -118,6 +120,12 @@ def claim(
     contents = _contents(connection, [dict(row) for row in connection_rows if row["material"] is None])
     tasks = [_task(row, contents) for row in connection_rows]
     return sorted(tasks, key=lambda one: (one.turn, one.id))
+
+
+def _paused(connection: Connection, judge_id: int, now: datetime) -> bool:
+    """Whether the judge said when to come back, or failed too often, and that time has not come."""
+    until = connection.execute(select(judge.c.open_until).where(judge.c.id == judge_id)).scalar()
+    return until is not None and until > now
 
 
 def _write_off(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -335,9 +343,15 @@ def _authors(connection: Connection, project_id: int, names: set[str]) -> dict[s
 
 
 def again(
-    connection: Connection, task: Task, not_before: datetime, reason: str, *, unreadable: bool = False
+    connection: Connection,
+    task: Task,
+    not_before: datetime,
+    reason: str,
+    *,
+    unreadable: bool = False,
+    counts: bool = True,
 ) -> None:
-    """Ask once more, not before a time."""
+    """Ask once more, not before a time; an attempt that was put off rather than made does not count."""
     connection.execute(
         update(judging)
         .where(_J.id == task.id, _J.state == "asked")
@@ -346,6 +360,7 @@ def again(
             not_before=not_before,
             leased_until=None,
             reason=reason[:500],
+            attempts=_J.attempts - int(not counts),
             unreadable=_J.unreadable + int(unreadable),
         )
     )
@@ -380,7 +395,9 @@ def expire(connection: Connection, now: datetime) -> int:
     return done.rowcount
 
 
-def escalate(connection: Connection, project_id: int, task: Task, strong_id: int, purpose: str) -> None:
+def escalate(
+    connection: Connection, project_id: int, task: Task, strong_id: int, purpose: str, now: datetime
+) -> None:
     """Owe the strong judge's answer on the same request."""
     row = dict(
         project_id=project_id,
@@ -396,8 +413,14 @@ def escalate(connection: Connection, project_id: int, task: Task, strong_id: int
         stratum=task.stratum,
         chance=task.chance,
         turn=task.turn,
+        not_before=now,
     )
-    connection.execute(insert_or(judging).values(row).on_conflict_do_nothing())
+    made = insert_or(judging).values(row)
+    if purpose == "escalated":
+        # A later repeat may show what its audit was to look for.
+        key = ["project_id", "trace_id", "span_id", "day", "rubric_id", "judge_id", "repeat", "occasion"]
+        made = made.on_conflict_do_update(index_elements=key, set_={"purpose": purpose})
+    connection.execute(made.on_conflict_do_nothing() if purpose != "escalated" else made)
 
 
 def other_repeats(connection: Connection, task: Task) -> list[Mapping[str, float]]:
@@ -461,6 +484,7 @@ def trial(
     judge_id: int | None,
     occasion: str,
     requests: Sequence[RequestRecord],
+    now: datetime,
 ) -> int:
     """Owe a judgement of each of these requests that counts for nothing but being looked at."""
     rows = [
@@ -475,6 +499,7 @@ def trial(
             span_id=values["span_id"],
             started_at=values["started_at"],
             chance=1.0,
+            not_before=now,
             # Before all that is drawn: somebody sits and waits for it.
             turn=0.0,
         )
@@ -483,3 +508,50 @@ def trial(
     if rows:
         connection.execute(insert_or(judging).on_conflict_do_nothing(), rows)
     return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Trialled:
+    """A judgement of a trial, as far as it is."""
+
+    id: int
+    trace_id: str
+    span_id: str
+    state: str
+    judge: str | None
+    repeat: int
+    scores: Mapping[str, float] | None
+    said: Mapping[str, str] | None
+    confidence: float | None
+    reason: str | None
+    cost_pico: int
+    done_at: datetime | None
+
+
+def find_trial(connection: Connection, occasion: str) -> tuple[Rubric, list[Trialled]]:
+    """The rubric that a trial tries, and its judgements, the newest request first."""
+    rows = connection.execute(
+        select(judging, judge.c.name.label("judge_name"), rubric.c.body)
+        .join(rubric, rubric.c.id == _J.rubric_id)
+        .outerjoin(judge, judge.c.id == _J.judge_id)
+        .where(_J.purpose == "trial", _J.occasion == occasion)
+        .order_by(_J.started_at.desc(), _J.id)
+    ).all()
+    if not rows:
+        raise NotFound(f"There is no trial {occasion!r} in this project.")
+    same = (
+        "id",
+        "trace_id",
+        "span_id",
+        "state",
+        "repeat",
+        "scores",
+        "said",
+        "confidence",
+        "reason",
+        "cost_pico",
+    )
+    return rubric_from_json(rows[0].body), [
+        Trialled(**{name: getattr(row, name) for name in same}, judge=row.judge_name, done_at=row.done_at)
+        for row in rows
+    ]

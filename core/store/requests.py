@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, literal, or_, select, tuple_
 
 from core.errors import BadQuestion, NotFound
 from core.ledger import LedgerRequest, Page, Trace
-from core.question import NEWEST, Judging, RequestOrder, Value
-from core.request import Content
+from core.question import JUDGE_SOURCE, NEWEST, Judging, RequestOrder, Value
+from core.request import Content, RequestRecord
 from core.store.cursor import Cursor, read_cursor, write_cursor
 from core.store.rows import nanoseconds, record_of, span_of
 from core.store.scores import find_scores
@@ -191,6 +191,23 @@ def one_request(connection: Connection, trace_id: str, span_id: str) -> LedgerRe
     if row is None:
         raise NotFound("There is no such request in this project.")
     return _ledger(row)
+
+
+def with_content(connection: Connection, limit: int) -> list[RequestRecord]:
+    """The newest requests of the entered project that were answered and whose content is stored."""
+    kept = (
+        select(literal(1))
+        .where(content.c.trace_id == request.c.trace_id, content.c.span_id == request.c.span_id)
+        .where(content.c.day == request.c.day)
+        .exists()
+    )
+    statement = (
+        _select()
+        .where(request.c.counted, request.c.status == "ok", request.c.source != JUDGE_SOURCE, kept)
+        .order_by(request.c.started_at.desc())
+        .limit(limit)
+    )
+    return [_ledger(row).record for row in connection.execute(statement)]
 
 
 def one_trace(connection: Connection, trace_id: str) -> Trace:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from core.judging.policy import LATENCY_EDGES_MS, Plan, Seen, latency_bucket, plan, stratum_key
+from core.question import JUDGE_SOURCE
 from core.stats.sampling import draw
 from core.store.judge_tables import judge_round, judge_stratum, judging, unsampled
 from core.store.judges import StoredPolicy
@@ -25,7 +26,6 @@ WAITING_MAX = 100_000
 """Judgements of a project that may wait; the sampler pauses above it, and nothing is lost."""
 
 _R = request.c
-_JUDGED_SOURCE = "tripoint.judge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _eligible() -> list[Any]:
         _R.state == "settled",
         _R.counted,
         _R.status == "ok",
-        _R.source != _JUDGED_SOURCE,
+        _R.source != JUDGE_SOURCE,
         select(literal(1))
         .where(content.c.trace_id == _R.trace_id, content.c.span_id == _R.span_id, content.c.day == _R.day)
         .exists(),
@@ -206,7 +206,7 @@ def _seen(connection: Connection, of: StoredPolicy, day: date, now: datetime) ->
             _R.day <= day,
             _R.counted,
             _R.status == "ok",
-            _R.source != _JUDGED_SOURCE,
+            _R.source != JUDGE_SOURCE,
             *conditions(Window(), of.policy.filters or {}),
         )
         .group_by(*keys, _R.day)
@@ -274,7 +274,13 @@ def _key(of: StoredPolicy, row: Any) -> str:
     return stratum_key(of.policy, values, milliseconds)
 
 
-def put(connection: Connection, project_id: int, of: StoredPolicy, drawn: Iterable[dict[str, Any]]) -> int:
+def put(
+    connection: Connection,
+    project_id: int,
+    of: StoredPolicy,
+    drawn: Iterable[dict[str, Any]],
+    now: datetime,
+) -> int:
     """Owe these judgements; what is owed or done already is left as it is. Returns how many are new."""
     rows = [
         dict(
@@ -284,6 +290,7 @@ def put(connection: Connection, project_id: int, of: StoredPolicy, drawn: Iterab
             judge_id=of.judge and of.judge.id,
             purpose="sample",
             repeat=repeat,
+            not_before=now,
             **one,
         )
         for one in drawn
@@ -396,7 +403,7 @@ def _why(connection: Connection, of: StoredPolicy, row: Any, waits: bool) -> Why
 
 
 def _ineligible(of: StoredPolicy, row: Any) -> str | None:
-    if row.source == _JUDGED_SOURCE:
+    if row.source == JUDGE_SOURCE:
         return "It is itself a call to a judge."
     if row.started_at < of.starts_at:
         return "It started before the policy came into force."

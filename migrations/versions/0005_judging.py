@@ -153,7 +153,7 @@ ALTER TABLE score ADD CONSTRAINT score_source_check
     CHECK (source IN ('api', 'feedback', 'evaluation', 'judge', 'scorer', 'label'));
 GRANT SELECT, INSERT ON rubric, judge_round, judge_stratum TO tripoint_app;
 GRANT SELECT, INSERT, UPDATE ON judge, judge_policy, judging, judge_budget, judge_spend TO tripoint_app;
-GRANT SELECT, INSERT, DELETE ON unsampled TO tripoint_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON unsampled TO tripoint_app;
 -- The project's own calls to its judges, told apart from what its applications asked.
 CREATE INDEX request_judging_idx ON request (project_id, started_at) WHERE source = 'tripoint.judge';
 """

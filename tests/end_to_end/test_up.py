@@ -195,7 +195,7 @@ def test_it_uses_a_database_and_a_broker_of_ones_own(
         try:
             url = server.replace("/postgres?", f"/{name}?")
             with running(tmp_path, TRIPOINT_DATABASE_URL=url, TRIPOINT_BROKER_URL=broker) as (_, ready):
-                assert set(ready["pids"]) == {"supervisor", "server", "worker"}
+                assert set(ready["pids"]) == {"supervisor", "server", "worker", "judge"}
                 send(ready)
                 wait_until(
                     lambda: [item["state"] for item in requests(ready)] == ["settled"], "nobody settled"
