@@ -417,3 +417,43 @@ JUDGING_HEALTH: dict[str, Any] = {
     ],
     "failed": [{"reason": "no context was stored with it", "judgements": 3}],
 }
+_JUDGED: dict[str, Any] = {
+    "name": "faithfulness",
+    "requests": 48_210,
+    "judged": 4_800,
+    "coverage": 0.0996,
+    "sessions": 3_120,
+    "escalated": 410,
+    "open_to_labels": 4_800,
+    "judge": {"mean": 0.874, "low": 0.866, "high": 0.882, "reason": None},
+    "corrected": {
+        "mean": 0.821,
+        "low": 0.793,
+        "high": 0.849,
+        "reason": None,
+        "method": "cross-fitted",
+        "labels": 240,
+        "gain": 0.93,
+    },
+    "at_length": {
+        "mean": None,
+        "low": None,
+        "high": None,
+        "reason": "One row has no length to share: group by something.",
+    },
+}
+ESTIMATES: dict[str, Any] = {
+    "as_of": "2026-11-22T08:30:00Z",
+    "from": "2026-11-01T00:00:00Z",
+    "to": None,
+    "method": "A sample of the requests was judged, each drawn with a known probability …",
+    "groups": 1,
+    "total": [_JUDGED],
+    "rows": [
+        {
+            "feature": "support-chat",
+            **_JUDGED,
+            "at_length": {"mean": 0.869, "low": 0.86, "high": 0.878, "reason": None},
+        }
+    ],
+}

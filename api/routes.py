@@ -17,6 +17,7 @@ from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words
 from api.audit import add_audit
 from api.body import limited_to
 from api.judging import add_judging
+from api.estimates import add_estimates
 from api.quality import add_quality
 from api.scores import add_scores, score_out
 from core import csv_text, errors
@@ -112,6 +113,7 @@ def router(api: Api) -> APIRouter:
     add_quality(routes, api.engine, _reader(api))
     ruler = _admitting(api, Access.may_administer, "cannot change judging. Use an admin key.")
     add_judging(routes, api.engine, api.clock, _reader(api), ruler)
+    add_estimates(routes, api.engine, _reader(api))
     _add_administration(routes, api)
     return routes
 

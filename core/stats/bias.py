@@ -25,21 +25,22 @@ class Controlled:
 
 
 def length_controlled(
-    scores: Floats, lengths: Floats, groups: Sequence[str], clusters: Ints
+    scores: Floats, lengths: Floats, groups: Sequence[str], clusters: Ints, weights: Floats | None = None
 ) -> tuple[dict[str, Controlled], float]:
     """Mean score by group at one answer length, and the slope that was taken out.
 
-    Least squares of the (n,) scores on a level for each group and one slope on tanh(log(length / typical length)),
+    Least squares of the (n,) scores, each with its weight (1 where there are none), on a level for each group and one
+    slope on tanh(log(length / typical length)),
     which flattens for extreme lengths (after LC-AlpacaEval, arXiv:2404.04475); the typical length is the geometric
     mean of all. Errors are robust for clusters (Liang & Zeger 1986). Lengths above 0, two answers a group at least.
     """
     names, codes = np.unique(np.asarray(groups), return_inverse=True)
-    logs = np.log(lengths)
-    control = np.tanh(logs - logs.mean())
+    logs, weighed = np.log(lengths), np.ones(len(scores)) if weights is None else weights
+    control = np.tanh(logs - np.average(logs, weights=weighed))
     design = np.column_stack([(codes[:, None] == np.arange(len(names))).astype(float), control])
-    inverse = np.linalg.pinv(design.T @ design)
-    levels = inverse @ design.T @ scores
-    residuals = scores - design @ levels
+    inverse = np.linalg.pinv(design.T @ (design * weighed[:, None]))
+    levels = inverse @ design.T @ (weighed * scores)
+    residuals = weighed * (scores - design @ levels)
     _, of = np.unique(clusters, return_inverse=True)
     totals = np.zeros((of.max() + 1, design.shape[1]))
     np.add.at(totals, of, design * residuals[:, None])
@@ -50,7 +51,8 @@ def length_controlled(
     for at, name in enumerate(names):
         error = margin * float(covariance[at, at]) ** 0.5
         value = float(levels[at])
-        found[str(name)] = Controlled(float(scores[codes == at].mean()), value, value - error, value + error)
+        raw = float(np.average(scores[codes == at], weights=weighed[codes == at]))
+        found[str(name)] = Controlled(raw, value, value - error, value + error)
     return found, float(levels[-1])
 
 

@@ -171,6 +171,7 @@ judging = Table(
     Column("reason", Text),
     Column("created_at", INSTANT, nullable=False, server_default=NOW),
     Column("done_at", INSTANT),
+    Column("label_chance", Double),
     UniqueConstraint(
         "project_id", "trace_id", "span_id", "day", "rubric_id", "judge_id", "repeat", "occasion",
         name="judging_project_id_trace_id_span_id_day_rubric_id_judge_id__key",

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from core.errors import BadQuestion
 from core.quality import ROWS_MAX, SCORED_MAX, Mean, QualityAnswer, QualityRow, Scored, mean_of
 from core.question import CostQuestion
+from core.score import SOURCES
 from core.store.session import tenant
 from core.store.statements import (
     first_moment,
@@ -45,7 +46,7 @@ _R = request.c
 
 def any_scores(engine: Engine, project_id: int, window: Window) -> bool:
     """Whether a request of the window may have a score; next to nothing to ask."""
-    statement = select(literal(1)).select_from(score).where(*_given_since(window)).limit(1)
+    statement = select(literal(1)).select_from(score).where(_sent(), *_given_since(window)).limit(1)
     with tenant(engine, project_id) as connection:
         return connection.execute(statement).first() is not None
 
@@ -204,9 +205,14 @@ def _meant(question: CostQuestion, name: str | None) -> CTE:
                 ),
             )
         )
-        .where(*_given_since(question.window), *([_S.name == name] if name else []))
+        .where(_sent(), *_given_since(question.window), *([_S.name == name] if name else []))
     )
     return statement.cte("meant")
+
+
+def _sent() -> ColumnElement[bool]:
+    """Scores that were sent here: judges' and people's answers to a rubric are of a sample, and estimated apart."""
+    return _S.source.in_(SOURCES)
 
 
 def _given_since(window: Window) -> list[ColumnElement[bool]]:

@@ -353,6 +353,7 @@ score = Table(
     Column("xid", Xid8, nullable=False, server_default=XID),
     UniqueConstraint("trace_id", "id", "project_id", "day"),
     Index(None, "project_id", "recorded_at"),
+    Index("score_label_idx", "project_id", "name", "trace_id", postgresql_where=text("source = 'label'")),
     postgresql_partition_by="RANGE (day)",
 )
 

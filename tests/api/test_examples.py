@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from api import examples, schema
 from api.audit import AuditPage
+from api.estimates import EstimatesOut
 from api.quality import QualityOut
 from api.scores import NewScores, ScoresOut, Stored
 from core.money import from_decimal
@@ -31,6 +32,7 @@ from tests.conftest import Server
         (Stored, examples.STORED),
         (ScoresOut, examples.SCORES),
         (QualityOut, examples.QUALITY),
+        (EstimatesOut, examples.ESTIMATES),
     ],
 )
 def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:

@@ -76,3 +76,19 @@ def test_both_orders_by_hand() -> None:
 def test_wilson_by_hand() -> None:
     # 15 of 50: Wilson 1927 at z = 1.96 gives .191 to .438.
     assert wilson(0.3, 50) == pytest.approx((0.191, 0.438), abs=5e-4)
+
+
+def test_a_weight_of_two_is_the_answer_twice() -> None:
+    scores, lengths = np.array([0.2, 0.9, 0.5, 0.7, 0.1, 0.6]), np.array([5.0, 40, 10, 30, 8, 90])
+    groups, clusters = list("aabbab"), np.arange(6)
+    weights = np.array([1, 2, 1, 3, 1, 2])
+    weighed, slope = length_controlled(scores, lengths, groups, clusters, weights.astype(float))
+    again = np.repeat(np.arange(6), weights)
+    copied, same = length_controlled(
+        scores[again], lengths[again], [groups[n] for n in again], clusters[again]
+    )
+    assert slope == pytest.approx(same)
+    for name in "ab":
+        assert weighed[name].value == pytest.approx(copied[name].value)
+        assert weighed[name].raw == pytest.approx(copied[name].raw)
+        assert weighed[name].high - weighed[name].low == pytest.approx(copied[name].high - copied[name].low)
