@@ -457,3 +457,54 @@ ESTIMATES: dict[str, Any] = {
         }
     ],
 }
+
+NEW_REVIEWS: dict[str, Any] = {
+    "rubric": "faithfulness",
+    "a_day": 20,
+    "second_share": 0.2,
+    "now": 40,
+    "requests": [],
+    "raters": 1,
+}
+PUT: dict[str, Any] = {"pool": 1840, "drawn": 37, "asked": 0}
+QUEUE: dict[str, Any] = {
+    "plans": [{"rubric": "faithfulness", "a_day": 20, "second_share": 0.2, "filled_on": "2026-11-22"}],
+    "progress": [
+        {
+            "rubric": "faithfulness",
+            "open": 31,
+            "done": 129,
+            "asked": 2,
+            "for_you": 28,
+            "by_you": 64,
+            "skipped_by_you": 3,
+        }
+    ],
+}
+NEXT: dict[str, Any] = {
+    "item": {
+        "id": 4711,
+        "rubric": "faithfulness",
+        "version": "0f3c9a51d2b7e684",
+        "title": "Faithfulness to the context",
+        "instructions": "Judge against the context alone, not against what you know of the world.",
+        "dimensions": [
+            {
+                "name": "faithfulness",
+                "question": "Is everything that the answer claims supported by the context?",
+                "levels": [
+                    {"score": 0.0, "words": "Its main claims contradict the context."},
+                    {"score": 1.0, "words": "Every claim is supported by the context."},
+                ],
+            }
+        ],
+        "trace_id": TRACE_ID,
+        "span_id": SPAN_ID,
+        "question": "Why is my invoice higher than last month?",
+        "context": "Document:\nLine 3: 12 seats …",
+        "answer": "Because two seats were added on 3 November.",
+        "leased_until": "2026-11-22T08:45:00Z",
+    }
+}
+ANSWER: dict[str, Any] = {"levels": {"faithfulness": 2}, "comment": None, "skip": None}
+ANSWERED: dict[str, Any] = {"outcome": "labelled"}

@@ -19,6 +19,7 @@ from api.body import limited_to
 from api.judging import add_judging
 from api.estimates import add_estimates
 from api.quality import add_quality
+from api.reviews import add_reviews
 from api.scores import add_scores, score_out
 from core import csv_text, errors
 from core.access import Access, check_role, key_in_header, new_key
@@ -114,6 +115,8 @@ def router(api: Api) -> APIRouter:
     ruler = _admitting(api, Access.may_administer, "cannot change judging. Use an admin key.")
     add_judging(routes, api.engine, api.clock, _reader(api), ruler)
     add_estimates(routes, api.engine, _reader(api))
+    reviewer = _admitting(api, Access.may_review, "cannot label. Use a review or admin key.")
+    add_reviews(routes, api.engine, api.clock, _reader(api), reviewer)
     _add_administration(routes, api)
     return routes
 

@@ -45,6 +45,9 @@ class Access:
     def may_score(self) -> bool:
         return self.role in ("ingest", "review", "admin")
 
+    def may_review(self) -> bool:
+        return self.role in ("review", "admin")
+
     def may_administer(self) -> bool:
         return self.role == "admin"
 

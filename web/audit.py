@@ -27,6 +27,8 @@ _WORDS = {
     "policy.start": "started a policy of judging",
     "policy.end": "ended a policy of judging",
     "judge_budget.set": "set what judging may cost a day",
+    "review.plan": "planned reviews by people",
+    "label.import": "imported labels",
 }
 
 

@@ -31,7 +31,7 @@ _ROLE_WORDS = {
     "ingest": "sends spans, reads nothing",
     "read": "reads all pages and the API",
     "finance": "reads; today the same as read",
-    "review": "reads; today the same as read",
+    "review": "reads, labels answers and fills the review queue",
     "admin": "everything, keys and people included",
 }
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]

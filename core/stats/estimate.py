@@ -255,11 +255,11 @@ def _predictions(sample: Sample, chance: np.random.Generator) -> Floats:
     predicted = np.empty(len(sample.scores))
     for fold in range(_FOLDS):
         inside, seen = folds == fold, (folds != fold) & sample.labelled
-        predicted[inside] = _ridge(features[seen], sample.labels[seen], features[inside])
+        predicted[inside] = ridge(features[seen], sample.labels[seen], features[inside])
     return predicted
 
 
-def _ridge(seen: Floats, labels: Floats, asked: Floats) -> Floats:
+def ridge(seen: Floats, labels: Floats, asked: Floats) -> Floats:
     """Predictions by ridge regression on standardised features, the penalty chosen by generalised cross-validation
     (Golub, Heath & Wahba 1979)."""
     centre, scale = seen.mean(0), seen.std(0)

@@ -34,6 +34,8 @@ Action = Literal[
     "policy.start",
     "policy.end",
     "judge_budget.set",
+    "review.plan",
+    "label.import",
 ]
 
 

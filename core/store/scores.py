@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.dialects.postgresql import insert
 
 from core.score import Score, ScoreList
 from core.store.intake import Batch, append
@@ -18,6 +19,41 @@ SCORES_MAX = 1000
 def store_scores(engine: Engine, project_id: int, scores: Sequence[Score]) -> int:
     """Write all of them or, where this raises, none; returns how many are new."""
     return append(engine, [Batch(project_id, (), scores=scores)]) if scores else 0
+
+
+def write_scores(connection: Connection, project_id: int, scores: Sequence[Score]) -> int:
+    """Write scores in the entered project's own transaction; those of a known trace and id are left as they are. Their
+    days must have partitions (`ensure_days`). Returns how many are new."""
+    if not scores:
+        return 0
+    names = {one.author for one in scores if one.author}
+    keys: dict[str, int] = {}
+    if names:
+        given = [dict(project_id=project_id, name=name) for name in sorted(names)]
+        connection.execute(insert(user_name).on_conflict_do_nothing(), given)
+        known = connection.execute(
+            select(user_name.c.name, user_name.c.key).where(user_name.c.name.in_(names))
+        )
+        keys = {row.name: row.key for row in known}
+    rows = [
+        dict(
+            project_id=project_id,
+            day=one.recorded_at.date(),
+            trace_id=one.trace_id,
+            span_id=one.span_id,
+            id=one.id,
+            name=one.name,
+            value=one.value,
+            label=one.label,
+            source=one.source,
+            author_key=keys.get(one.author or ""),
+            comment=one.comment,
+            recorded_at=one.recorded_at,
+        )
+        for one in scores
+    ]
+    made = connection.execute(insert(score).on_conflict_do_nothing().returning(_S.id), rows)
+    return len(made.all())
 
 
 def find_scores(connection: Connection, trace_id: str, span_id: str | None = None) -> ScoreList:

@@ -11,6 +11,7 @@ from api import examples, schema
 from api.audit import AuditPage
 from api.estimates import EstimatesOut
 from api.quality import QualityOut
+from api.reviews import Answer, Answered, NewReviews, NextOut, Put, QueueOut
 from api.scores import NewScores, ScoresOut, Stored
 from core.money import from_decimal
 from tests.conftest import Server
@@ -33,6 +34,12 @@ from tests.conftest import Server
         (ScoresOut, examples.SCORES),
         (QualityOut, examples.QUALITY),
         (EstimatesOut, examples.ESTIMATES),
+        (NewReviews, examples.NEW_REVIEWS),
+        (Put, examples.PUT),
+        (QueueOut, examples.QUEUE),
+        (NextOut, examples.NEXT),
+        (Answer, examples.ANSWER),
+        (Answered, examples.ANSWERED),
     ],
 )
 def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:

@@ -33,7 +33,41 @@ OWNED = {
     "score": "project_id",
     "membership": "project_id",
     "audit": "project_id",
+    "rubric": "project_id",
+    "judge": "project_id",
+    "judge_policy": "project_id",
+    "judge_round": "project_id",
+    "judge_stratum": "project_id",
+    "unsampled": "project_id",
+    "judging": "project_id",
+    "judge_budget": "project_id",
+    "judge_spend": "project_id",
+    "review_plan": "project_id",
+    "review": "project_id",
+    "review_turn": "project_id",
 }
+_PLACE = "current_date, 'x', 'x', now()"
+# In this order, each below what it points to.
+JUDGED = (
+    "INSERT INTO rubric (project_id, name, version, body) VALUES ({id}, 'x', 'x', '{{}}')",
+    "INSERT INTO judge (project_id, name, body) VALUES ({id}, 'x', '{{}}')",
+    "INSERT INTO judge_policy (project_id, rubric_id, rubric_name, body, salt, starts_at)"
+    " SELECT {id}, id, 'x', '{{}}', 'x', now() FROM rubric",
+    "INSERT INTO judge_round (project_id, policy_id, day, wanted, base)"
+    " SELECT {id}, id, current_date, 1, 1 FROM judge_policy",
+    "INSERT INTO judge_stratum (project_id, round_id, key, size, pilot, chance)"
+    " SELECT {id}, id, 'x', 1, 1, 1 FROM judge_round",
+    "INSERT INTO unsampled (project_id, trace_id, first_day, last_day)"
+    " VALUES ({id}, 'x', current_date, current_date)",
+    "INSERT INTO judging (project_id, rubric_id, purpose, day, trace_id, span_id, started_at, chance, turn)"
+    f" SELECT {{id}}, id, 'sample', {_PLACE}, 1, 0 FROM rubric",
+    "INSERT INTO judge_budget (project_id, day_pico) VALUES ({id}, 1)",
+    "INSERT INTO judge_spend (project_id, day) VALUES ({id}, current_date)",
+    "INSERT INTO review_plan (project_id, rubric_name, a_day, second_share, salt) VALUES ({id}, 'x', 1, 0, 'x')",
+    "INSERT INTO review (project_id, rubric_id, rubric_name, purpose, day, trace_id, span_id, started_at, place)"
+    f" SELECT {{id}}, id, 'x', 'drawn', {_PLACE}, 0 FROM rubric",
+    "INSERT INTO review_turn (project_id, review_id, rater, leased_until) SELECT {id}, id, 'x', now() FROM review",
+)
 
 
 def plant(engine: Engine, project: Project, book: PriceBook, name: str) -> None:
@@ -51,6 +85,8 @@ def plant(engine: Engine, project: Project, book: PriceBook, name: str) -> None:
     with tenant(engine, project.id) as connection:
         member = accounts.invite(connection, project.id, f"{name} {project.name}", "read", "test", NOW)
         accounts.set_password(connection, member, f"hash of {name}", "test", NOW)
+        for statement in JUDGED:
+            connection.exec_driver_sql(statement.format(id=project.id))
 
 
 @pytest.fixture
@@ -152,6 +188,14 @@ INSERTS = {
         " 'unpriced', 'x', true)"
     ),
 }
+
+
+@pytest.mark.parametrize("statement", JUDGED)
+def test_nothing_that_is_judged_or_labelled_can_be_put_into_another_project(
+    engine: Engine, tenants: tuple[Project, Project], statement: str
+) -> None:
+    ours, theirs = tenants
+    assert "row-level security" in refused(engine, ours, statement.format(id=theirs.id))
 
 
 @pytest.mark.parametrize("table", INSERTS)
@@ -323,6 +367,10 @@ FORBIDDEN = [
     "DELETE FROM request",
     "DELETE FROM api_key",
     "UPDATE score SET value = 1",
+    "DELETE FROM review",
+    "DELETE FROM review_turn",
+    "DELETE FROM review_plan",
+    "ALTER TABLE review NO FORCE ROW LEVEL SECURITY",
     "ALTER TABLE score NO FORCE ROW LEVEL SECURITY",
     "UPDATE project SET name = 'mine'",
     "INSERT INTO project (name) VALUES ('mine')",
