@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from core.judged import EstimateRow, Quality
 from core.ledger import LedgerRequest
 from core.money import to_decimal_string
 from core.question import METRICS, MONEY, Answer, CostQuestion
@@ -149,6 +150,56 @@ def requests_text(parts: Iterable[Sequence[LedgerRequest] | str]) -> Iterator[st
         head = ""
     if head:
         yield head
+
+
+_ESTIMATE = (
+    *("name", "requests", "judged", "coverage", "sessions", "escalated", "open_to_labels"),
+    *("judge_mean", "judge_low", "judge_high", "judge_reason"),
+    *("corrected_mean", "corrected_low", "corrected_high", "corrected_reason", "method", "labels", "gain"),
+    *("at_length_mean", "at_length_low", "at_length_high", "at_length_reason"),
+)
+
+
+def estimates_text(question: CostQuestion, rows: Iterable[EstimateRow]) -> Iterator[str]:
+    """Estimates as one table: the question's dimensions, `start` on the clocks of its zone, then each mean with its
+    interval, or why it is missing."""
+    start = ["start"] if question.interval else []
+    yield lines([[*map(text_cell, question.group_by), *start, *_ESTIMATE]])
+    zone = ZoneInfo(question.zone)
+    yield lines(
+        [
+            *map(text_cell, row.group),
+            *([_time(row.start.astimezone(zone))] if row.start else []),
+            *_estimate_cells(row.quality),
+        ]
+        for row in rows
+    )
+
+
+def _estimate_cells(of: Quality) -> list[Cell]:
+    judge, corrected, length = of.judge, of.corrected, of.at_length
+    right: list[Cell] = (
+        [None] * 7
+        if corrected is None
+        else [
+            *(corrected.value, corrected.low, corrected.high, corrected.reason),
+            *(corrected.method, corrected.labels, corrected.gain),
+        ]
+    )
+    return [
+        *(
+            text_cell(of.name),
+            of.requests,
+            of.judged,
+            of.coverage,
+            of.sessions,
+            of.escalated,
+            of.open_to_labels,
+        ),
+        *(judge.value, judge.low, judge.high, judge.reason),
+        *right,
+        *(length.value, length.low, length.high, length.reason),
+    ]
 
 
 def file_name(subject: str, group_by: Sequence[str], interval: str | None, window: Window, zone: str) -> str:

@@ -53,6 +53,8 @@ class Judged:
     length: int | None = None
     confidence: float | None = None
     escalated: bool = False
+    trace_id: str = ""
+    span_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,12 @@ _OWN = {
         "offset",
         "cursor",
     ),
+    *("score", "mean"),
     *("where", "is"),
 }
 _DEFAULT_LAST = "30"
+MEANS: Mapping[str, str] = {"corrected": "Corrected by people", "raw": "Judge alone"}
+"""Which mean of judged requests a page shows → its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Address:
     """What a page of questions was asked: window, grouping, filters, order and place.
 
     `zone` is the one that dates and days are in; `zone_named` where the address itself names it, and not the
-    reader's browser. Whatever changes the rows begins at the first page again.
+    reader's browser. `score` is the dimension of quality, `mean` which mean of it is shown. Whatever changes the rows
+    begins at the first page again.
     """
 
     last: str = _DEFAULT_LAST
@@ -65,6 +69,8 @@ class Address:
     direction: str = ""
     offset: int = 0
     cursor: str = ""
+    score: str = ""
+    mean: str = ""
     zone: str = "UTC"
     zone_named: bool = False
     filters: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
@@ -114,6 +120,7 @@ class Address:
             pairs.append(("group_by", ",".join(self.group_by)))
         pairs += [("interval", self.interval), ("metric", self.metric)]
         pairs += [("order", self.order), ("direction", self.direction)]
+        pairs += [("score", self.score), ("mean", self.mean)]
         pairs += [*self.filter_pairs(), ("offset", str(self.offset or "")), ("cursor", self.cursor)]
         return urlencode([pair for pair in pairs if pair[1]])
 
@@ -142,7 +149,9 @@ class Address:
 
     def plain(self) -> Address:
         """The same window and filters without grouping and order, as the list of requests takes them."""
-        return replace(self.first(), group_by=(), interval="", metric="", order="", direction="")
+        return replace(
+            self.first(), group_by=(), interval="", metric="", order="", direction="", score="", mean=""
+        )
 
     def unfiltered(self) -> Address:
         """The same without filters."""
@@ -193,6 +202,8 @@ def parse_address(
         direction=check_direction(given["direction"]) if given.get("direction") else "",
         offset=_offset(given.get("offset", "")),
         cursor=given.get("cursor", ""),
+        score=given.get("score", ""),
+        mean=_mean(given.get("mean", "")),
         zone=check_zone(given.get("zone") or zone),
         zone_named=bool(given.get("zone")),
         filters=parse_filters([*pairs, *added], _OWN),
@@ -202,6 +213,12 @@ def parse_address(
 def came_from_form(pairs: Sequence[tuple[str, str]]) -> bool:
     """True where a form sent its empty fields too; the page then moves on to the short address."""
     return any(not value or name in ("where", "is") for name, value in pairs)
+
+
+def _mean(text: str) -> str:
+    if text and text not in MEANS:
+        raise BadQuestion(f"mean={text[:20]!r} is not one of {', '.join(MEANS)}.")
+    return text
 
 
 def _offset(text: str) -> int:

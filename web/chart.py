@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import vl_convert
 
-from core.question import METRICS, MONEY, Answer, Row, Value
+from core.question import METRICS, MONEY, Answer, CostQuestion, Row, Value
 from core.window import interval_end
 from web import format, tier
 from web import zone as zones
@@ -126,7 +126,7 @@ def _by_group(answer: Answer, rows: Sequence[Row], metric: str) -> dict[str, Any
             "legend": None,
             "scale": {"domain": list(names.values())},
         }
-    return _frame(values, 28 * len(values) + 48, colours) | {
+    return frame(values, 28 * len(values) + 48, colours) | {
         "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": {"band": 0.72}},
         "encoding": ({"color": color} if color else {})
         | {
@@ -159,13 +159,15 @@ def _over_time(answer: Answer, rows: Sequence[Row], metric: str, zone: ZoneInfo)
         series.append(OTHERS)
     by, unit = axis(metric, sums.values())
     values = [
-        _datum(metric, value, by) | _place(answer, start, zone) | {"group": name, "rank": series.index(name)}
+        _datum(metric, value, by)
+        | place(answer.question, start, zone)
+        | {"group": name, "rank": series.index(name)}
         for (start, name), value in sums.items()
     ]
     amount = _amount(metric, unit)
     tooltip = _tooltip(metric)
     marks = _series_marks(answer, amount, tooltip, series, zone, stacked=metric in ADDS_UP)
-    return _frame(values, 300, _colours(answer, leading, series, metric)) | marks
+    return frame(values, 300, _colours(answer, leading, series, metric)) | marks
 
 
 def _share_of_errors(answer: Answer, zone: ZoneInfo) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def _share_of_errors(answer: Answer, zone: ZoneInfo) -> dict[str, Any]:
             words = f"{format.share(errors, requests)}: {format.count(errors)} of {format.count(requests)}"
             values.append(
                 {"value": 100 * errors / requests, "shown": words, "group": names[row.group], "rank": 0}
-                | _place(answer, row.start, zone)
+                | place(answer.question, row.start, zone)
             )
     amount: dict[str, Any] = {"field": "value", "type": "quantitative", "title": "Failed (%)"}
     if not any(datum["value"] for datum in values):
@@ -188,7 +190,7 @@ def _share_of_errors(answer: Answer, zone: ZoneInfo) -> dict[str, Any]:
     amount["axis"] = {"labelExpr": "datum.label + '%'"}
     tooltip = {"field": "shown", "title": "Failed"}
     marks = _series_marks(answer, amount, tooltip, series, zone, stacked=False)
-    return _frame(values, 300, _colours(answer, order, series, "errors")) | marks
+    return frame(values, 300, _colours(answer, order, series, "errors")) | marks
 
 
 def _colours(
@@ -203,9 +205,9 @@ def _colours(
     return [meanings.get(name, f"--c{at + 1}") for at, name in enumerate(series)]
 
 
-def _place(answer: Answer, start: datetime, zone: ZoneInfo) -> dict[str, Any]:
+def place(question: CostQuestion, start: datetime, zone: ZoneInfo) -> dict[str, Any]:
     """Where an interval stands on the axis, and how it is called."""
-    interval = answer.question.interval or "day"
+    interval = question.interval or "day"
     begin, end = _instant(start), _instant(interval_end(start, interval, zone.key))
     return {"when": when(start, interval, zone), "start": begin, "end": end, "middle": (begin + end) // 2}
 
@@ -257,8 +259,10 @@ def _series_marks(
     *,
     stacked: bool,
 ) -> dict[str, Any]:
+    starts = [row.start for row in answer.rows if row.start is not None]
     encoding: dict[str, Any] = {
-        "x": _time_axis(answer, zone) | ({"bin": "binned"} if stacked else {"field": "middle"}),
+        "x": time_axis(answer.question, starts, zone)
+        | ({"bin": "binned"} if stacked else {"field": "middle"}),
         "y": amount | ({"stack": "zero"} if stacked else {}),
         "color": {"field": "group", "type": "nominal", "title": None, "scale": {"domain": series}},
         "order": {"field": "rank" if stacked else "middle"},
@@ -272,11 +276,10 @@ def _series_marks(
     return {"mark": {"type": "bar"} if stacked else line, "encoding": encoding}
 
 
-def _time_axis(answer: Answer, zone: ZoneInfo) -> dict[str, Any]:
+def time_axis(question: CostQuestion, starts: Sequence[datetime], zone: ZoneInfo) -> dict[str, Any]:
     """The axis of the whole window, its labels written here."""
-    starts = [row.start for row in answer.rows if row.start is not None]
-    ticks = _ticks(starts, answer.question.interval or "day", zone)
-    window = answer.question.window
+    ticks = _ticks(starts, question.interval or "day", zone)
+    window = question.window
     ends = {"domainMin": window.start, "domainMax": window.end}
     return {
         "field": "start",
@@ -299,7 +302,7 @@ def _instant(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-def _frame(values: Sequence[Mapping[str, Any]], height: int, colours: Sequence[str]) -> dict[str, Any]:
+def frame(values: Sequence[Mapping[str, Any]], height: int, colours: Sequence[str]) -> dict[str, Any]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",

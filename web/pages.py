@@ -21,7 +21,7 @@ from web.safety import protect
 from web.session import Visitor
 
 # The pages that show times of requests, in the reader's zone.
-_TIMED = ("/overview", "/attribution", "/requests", "/traces", "/settings")
+_TIMED = ("/overview", "/attribution", "/requests", "/traces", "/settings", "/quality", "/reviews")
 
 
 def script_json(value: Any) -> str:

@@ -14,21 +14,25 @@ from sqlalchemy import Engine
 
 from core import csv_text
 from core.access import Access
+from core.errors import BadQuestion
+from core.judged import rows
 from core.ledger import parse_trace_id
 from core.pricing.price import PriceBook
 from core.question import MAX_ROWS, Lens, check_request_order
 from core.store import requests
 from core.store.door import Door
+from core.store.estimates import read_judged, reasons_of
 from core.store.prices import explain_request
 from core.store.session import tenant
 from core.window import Window
-from web import api_docs, attribution, chart, listing, quality, session
+from web import api_docs, attribution, chart, judged, listing, quality, session
 from web.address import Address, came_from_form, parse_address
 from web.assets import add_assets
 from web.overview import overview
 from web.pages import render, script_json
 from web.parts import Parts
 from web.safety import HttpsOnly, PageRoute
+from web.scores import listed
 from web.settings import add_settings
 from web.sign_in import add_sign_in, error_page
 from web.values import leading_values
@@ -65,6 +69,7 @@ def router(web: Web) -> APIRouter:
     _add_overview(routes, web)
     _add_costs(routes, web)
     _add_requests(routes, web)
+    _add_quality(routes, web)
     _add_api_docs(routes, web)
     return routes
 
@@ -210,6 +215,7 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
     def show_trace(request: Request, trace_id: str, access: Access = reader) -> str:
         with tenant(web.engine, access.project_id) as connection:
             trace = requests.one_trace(connection, parse_trace_id(trace_id))
+            reasons = reasons_of(connection, trace.trace_id) if trace.scores else {}
             explained = {
                 item.id: explain_request(connection, item, web.book()) for item in trace.requests[:_EXPLAINED]
             }
@@ -223,7 +229,44 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
             fall=waterfall(trace),
             explained=explained,
             total=total(trace),
+            scores=listed(trace.scores),
+            reasons=reasons,
         )
+
+
+def _add_quality(routes: APIRouter, web: Web) -> None:
+    reader = _reader(web)
+
+    @routes.get("/quality", response_model=None)
+    def show_quality(request: Request, access: Access = reader) -> str | Response:
+        pairs = request.query_params.multi_items()
+        address = parse_address(pairs, zone=zone_of(request).key)
+        if came_from_form(pairs):
+            return RedirectResponse(address.to("/quality"), 303)
+        view, refused = None, ""
+        try:
+            view = judged.view(web.engine, access.project_id, address, web.clock())
+        except BadQuestion as error:
+            refused = str(error)
+        return render(
+            "quality.html",
+            **_common(request, address, "/quality"),
+            view=view,
+            refused=refused,
+            j=judged,
+            spec=script_json(view.spec) if view else "null",
+            untouched=view is None and _untouched(web, access),
+        )
+
+    @routes.get("/quality.csv")
+    def save_quality(request: Request, access: Access = reader) -> StreamingResponse:
+        address = parse_address(request.query_params.multi_items(), zone=zone_of(request).key)
+        question = judged.csv_question(address, web.clock())
+        found = read_judged(web.engine, access.project_id, question, address.score or None)
+        name = csv_text.file_name(
+            "quality", question.group_by, question.interval, question.window, question.zone
+        )
+        return _file(csv_text.estimates_text(question, rows(found, found.names)), name)
 
 
 def _add_api_docs(routes: APIRouter, web: Web) -> None:

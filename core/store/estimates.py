@@ -42,6 +42,7 @@ _J = judging.c
 SAMPLED = ("sample", "escalated")
 """The purposes of judgements that stand for requests of the sample."""
 JUDGE_SOURCE = "tripoint.judge"
+_REASONS_MAX = 1000
 
 
 def read_judged(engine: Engine, project_id: int, question: CostQuestion, name: str | None = None) -> Slice:
@@ -71,6 +72,29 @@ def any_judged(engine: Engine, project_id: int, window: Window) -> bool:
     statement = select(literal(1)).where(_J.state == "scored", _J.purpose.in_(SAMPLED), *_of_window(window))
     with tenant(engine, project_id) as connection:
         return connection.execute(statement.limit(1)).first() is not None
+
+
+def labels_done(engine: Engine, project_id: int, window: Window) -> int:
+    """How many drawn requests of the window people are done with."""
+    found = [review.c.state == "done", review.c.purpose == "drawn"]
+    if window.start is not None:
+        found.append(review.c.started_at >= window.start)
+    if window.end is not None:
+        found.append(review.c.started_at < window.end)
+    with tenant(engine, project_id) as connection:
+        return int(connection.execute(select(func.count()).select_from(review).where(*found)).scalar_one())
+
+
+def reasons_of(connection: Connection, trace_id: str) -> dict[str, str]:
+    """Why judges gave the scores of a trace: the score's id → the judge's words."""
+    rows = connection.execute(
+        select(_J.id, _J.said).where(_J.trace_id == trace_id, _J.state == "scored").limit(_REASONS_MAX)
+    )
+    return {
+        f"judging-{row.id}-{dimension}": str(words)
+        for row in rows
+        for dimension, words in (row.said or {}).items()
+    }
 
 
 def not_the_judges() -> ColumnElement[bool]:
@@ -106,6 +130,8 @@ def _judged(connection: Connection, question: CostQuestion, name: str | None) ->
             length=row["length"],
             confidence=row["confidence"],
             escalated=row["escalated"],
+            trace_id=row["trace_id"],
+            span_id=row["span_id"],
         )
         for row in rows
     ]
@@ -139,6 +165,8 @@ def _statement(question: CostQuestion, name: str | None) -> Select[Any]:
         select(
             *keys(question, by_key=False),
             func.coalesce(_R.session, _R.trace_id).label("cluster"),
+            best.c.trace_id,
+            best.c.span_id,
             best.c.name,
             best.c.value,
             best.c.chance,
