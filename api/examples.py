@@ -508,3 +508,51 @@ NEXT: dict[str, Any] = {
 }
 ANSWER: dict[str, Any] = {"levels": {"faithfulness": 2}, "comment": None, "skip": None}
 ANSWERED: dict[str, Any] = {"outcome": "labelled"}
+
+_LABEL: dict[str, Any] = {
+    "trace_id": TRACE_ID,
+    "span_id": SPAN_ID,
+    "rubric": "faithfulness",
+    "version": "0f3c9a51d2b7e684",
+    "dimension": "faithfulness",
+    "value": 0.75,
+    "level": "Nearly every claim is supported.",
+    "rater": "ann@example.com",
+    "time": "2026-11-22T09:12:00Z",
+    "comment": None,
+    "drawn": True,
+    "judge": 1.0,
+    "judge_chance": 0.1,
+    "label_chance": 0.04,
+}
+LABELS: dict[str, Any] = {"items": [_LABEL], "next": None}
+NEW_LABELS: dict[str, Any] = {
+    "labels": [
+        {
+            "trace_id": TRACE_ID,
+            "span_id": SPAN_ID,
+            "rubric": "faithfulness",
+            "dimension": "faithfulness",
+            "value": 0.75,
+            "rater": "ann@example.com",
+            "time": "2026-11-22T09:12:00Z",
+        }
+    ]
+}
+_COEFFICIENT: dict[str, Any] = {"items": 240, "value": 0.62, "low": 0.53, "high": 0.7, "reason": None}
+AGREEMENT: dict[str, Any] = {
+    "from": None,
+    "to": None,
+    "method": "Weighted kappa (Cohen 1968, quadratic weights) and ICC(2,1) …",
+    "rows": [
+        {
+            "name": "faithfulness",
+            "labelled": 240,
+            "twice": 52,
+            "judge_kappa": _COEFFICIENT,
+            "judge_icc": _COEFFICIENT,
+            "people_kappa": {"items": 52, "value": 0.74, "low": 0.58, "high": 0.85, "reason": None},
+            "people_icc": {"items": 52, "value": 0.74, "low": 0.58, "high": 0.86, "reason": None},
+        }
+    ],
+}

@@ -18,6 +18,7 @@ from api.audit import add_audit
 from api.body import limited_to
 from api.judging import add_judging
 from api.estimates import add_estimates
+from api.labels import add_labels
 from api.quality import add_quality
 from api.reviews import add_reviews
 from api.scores import add_scores, score_out
@@ -115,8 +116,9 @@ def router(api: Api) -> APIRouter:
     ruler = _admitting(api, Access.may_administer, "cannot change judging. Use an admin key.")
     add_judging(routes, api.engine, api.clock, _reader(api), ruler)
     add_estimates(routes, api.engine, _reader(api))
-    reviewer = _admitting(api, Access.may_review, "cannot label. Use a review or admin key.")
-    add_reviews(routes, api.engine, api.clock, _reader(api), reviewer)
+    reviewer = _admitted(api, Access.may_review, "cannot label. Use a review or admin key.")
+    add_reviews(routes, api.engine, api.clock, _reader(api), Depends(reviewer))
+    add_labels(routes, api.engine, api.clock, _reader(api), reviewer)
     _add_administration(routes, api)
     return routes
 

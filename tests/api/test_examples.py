@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from api import examples, schema
 from api.audit import AuditPage
 from api.estimates import EstimatesOut
+from api.labels import AgreementOut, Kept, LabelsOut
 from api.quality import QualityOut
 from api.reviews import Answer, Answered, NewReviews, NextOut, Put, QueueOut
 from api.scores import NewScores, ScoresOut, Stored
@@ -40,6 +41,9 @@ from tests.conftest import Server
         (NextOut, examples.NEXT),
         (Answer, examples.ANSWER),
         (Answered, examples.ANSWERED),
+        (LabelsOut, examples.LABELS),
+        (Kept, examples.STORED),
+        (AgreementOut, examples.AGREEMENT),
     ],
 )
 def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:

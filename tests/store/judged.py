@@ -22,8 +22,8 @@ TONE = Rubric(
     "tone",
     "Tone of voice",
     (
-        Dimension("tone", "Is it polite?", (Level(0, "rude"), Level(0.5, "cool"), Level(1, "warm"))),
-        Dimension("brevity", "Is it short?", (Level(0, "rambles"), Level(1, "short"))),
+        Dimension("tone", "Is it polite?", (Level(0.0, "rude"), Level(0.5, "cool"), Level(1.0, "warm"))),
+        Dimension("brevity", "Is it short?", (Level(0.0, "rambles"), Level(1.0, "short"))),
     ),
 )
 
@@ -83,6 +83,7 @@ def keep_drawn(
     *,
     purpose: str = "drawn",
     rubric_name: str = "tone",
+    state: str = "done",
 ) -> None:
     """Items of the review queue, as if drawn for people (or asked for) and done."""
     with tenant(engine, project.id) as connection:
@@ -99,7 +100,7 @@ def keep_drawn(
                     "span_id": record.span_id,
                     "started_at": instant(record.started_ns),
                     "place": 0.5,
-                    "state": "done",
+                    "state": state,
                 }
                 for record in records
             ],
