@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any
@@ -25,10 +25,9 @@ from core.agreeing import METHOD, agreements
 from core.errors import BadQuestion
 from core.label import COLUMNS, EXPORT_MAX, IMPORT_MAX, Label, check_labels
 from core.stats.agreement import Agreement
-from core.store.labels import find_labels, keep_labels, read_rated, rubrics_for
+from core.store.labels import all_labels, find_labels, keep_labels, read_rated, rubrics_for
 from core.store.partitions import ensure_days
 from core.store.session import tenant
-from core.window import Window
 
 _BODY_MAX_BYTES = 8 * 1024 * 1024
 _PAGE_MAX = 10_000
@@ -154,7 +153,7 @@ def _add_export(routes: APIRouter, engine: Engine, admitted: Any) -> None:
             raise BadQuestion("A rubric's name holds no NUL.")
         window = window_of(start, end, zone)
         if format == "csv" or (format is None and "text/csv" in request.headers.get("accept", "")):
-            parts = labels_text(engine, access.project_id, window, rubric, cursor)
+            parts = csv_text.labels_text(all_labels(engine, access.project_id, window, rubric, cursor))
             name = csv_text.file_name("labels", (), None, window, zone or "UTC")
             return StreamingResponse(
                 csv_text.begun(parts), media_type=csv_text.MEDIA_TYPE, headers=csv_text.disposition(name)
@@ -164,38 +163,8 @@ def _add_export(routes: APIRouter, engine: Engine, admitted: Any) -> None:
         return LabelsOut(items=[LabelOut(**_plain(one)) for one in found], next=after)
 
 
-def labels_text(
-    engine: Engine, project_id: int, window: Window, rubric: str | None, cursor: str | None
-) -> Iterator[str]:
-    """The labels as one table, at one moment; where there are more than `EXPORT_MAX`, a last line says how to go on."""
-    head, count = csv_text.lines([list(COLUMNS)]), 0
-    with tenant(engine, project_id) as connection:
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        while True:
-            found, cursor = find_labels(connection, window, rubric, cursor, _PAGE_MAX)
-            yield head + csv_text.lines([_cells(one) for one in found])
-            head, count = "", count + len(found)
-            if cursor is None:
-                return
-            if count >= EXPORT_MAX:
-                words = f"# {count} labels are here and there are more: ask again with cursor={cursor}"
-                yield csv_text.lines([[words, *[None] * (len(COLUMNS) - 1)]])
-                return
-
-
 def _plain(label: Label) -> dict[str, Any]:
     return {field.name: getattr(label, field.name) for field in fields(label)}
-
-
-def _cells(label: Label) -> list[csv_text.Cell]:
-    values = _plain(label) | {
-        "time": label.time.isoformat().replace("+00:00", "Z"),
-        "drawn": str(label.drawn).lower(),
-    }
-    return [
-        csv_text.text_cell(value) if isinstance(value, str) else value
-        for value in (values[name] for name in COLUMNS)
-    ]
 
 
 def _add_import(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from core.judged import EstimateRow, Quality
+from core.label import COLUMNS, Label
 from core.ledger import LedgerRequest
 from core.money import to_decimal_string
 from core.question import METRICS, MONEY, Answer, CostQuestion
@@ -199,6 +200,33 @@ def _estimate_cells(of: Quality) -> list[Cell]:
         *(judge.value, judge.low, judge.high, judge.reason),
         *right,
         *(length.value, length.low, length.high, length.reason),
+    ]
+
+
+def labels_text(parts: Iterable[Sequence[Label] | str]) -> Iterator[str]:
+    """Labels as a table that an import takes as it is. A cursor among the parts says that there are more."""
+    head, count = lines([list(COLUMNS)]), 0
+    for part in parts:
+        if isinstance(part, str):
+            words = f"# {count} labels are here and there are more: ask again with cursor={part}"
+            yield head + lines([[words, *[None] * (len(COLUMNS) - 1)]])
+        else:
+            count += len(part)
+            yield head + lines(map(_label_cells, part))
+        head = ""
+
+
+def _label_cells(label: Label) -> list[Cell]:
+    values: list[Cell | bool | datetime] = [getattr(label, name) for name in COLUMNS]
+    return [
+        _word(value)
+        if isinstance(value, bool)
+        else _time(value)
+        if isinstance(value, datetime)
+        else text_cell(value)
+        if isinstance(value, str)
+        else value
+        for value in values
     ]
 
 

@@ -31,6 +31,7 @@ from web.assets import add_assets
 from web.overview import overview
 from web.pages import render, script_json
 from web.parts import Parts
+from web.reviews import add_reviews
 from web.safety import HttpsOnly, PageRoute
 from web.scores import listed
 from web.settings import add_settings
@@ -65,6 +66,7 @@ def router(web: Web) -> APIRouter:
     parts = Parts(web.engine, web.door, web.clock, web.secure_cookies, web.vault)
     add_sign_in(routes, parts)
     add_settings(routes, parts)
+    add_reviews(routes, parts)
     add_assets(routes)
     _add_overview(routes, web)
     _add_costs(routes, web)

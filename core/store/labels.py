@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, exists, func, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on, insert
 
 from core.agreeing import Rated
 from core.errors import BadQuestion
 from core.judged import JUDGED_MAX
 from core.judging.rubric import Rubric
-from core.label import Given, Label
+from core.label import EXPORT_MAX, Given, Label
 from core.store import audit
 from core.store.estimates import judged_by_name
 from core.store.judge_tables import judging
@@ -23,6 +23,7 @@ from core.store.judges import list_rubrics
 from core.store.review_tables import review, review_turn
 from core.store.reviews import close
 from core.store.scores import write_scores
+from core.store.session import tenant
 from core.store.tables import request, score, user_name
 from core.window import EVER, Window
 
@@ -31,6 +32,8 @@ _R = request.c
 _V = review.c
 # Ids that one statement asks for.
 _AT_ONCE = 5000
+# Labels of a part of a long file.
+_PART = 5000
 
 
 def find_labels(
@@ -60,6 +63,25 @@ def find_labels(
     more = len(rows) > limit
     after = f"{shown[-1].recorded_at.isoformat()}~{shown[-1].id}" if more else None
     return [beside.label(row) for row in shown], after
+
+
+def all_labels(
+    engine: Engine, project_id: int, window: Window, rubric_name: str | None = None, cursor: str | None = None
+) -> Iterator[Sequence[Label] | str]:
+    """The same at one moment, a part of them in memory at a time; where there are more than `EXPORT_MAX`, the cursor of
+    the rest comes last."""
+    count = 0
+    with tenant(engine, project_id) as connection:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        while True:
+            found, cursor = find_labels(connection, window, rubric_name, cursor, _PART)
+            yield found
+            count += len(found)
+            if cursor is None:
+                return
+            if count >= EXPORT_MAX:
+                yield cursor
+                return
 
 
 def _read_cursor(text: str) -> tuple[datetime, str]:
