@@ -36,6 +36,7 @@ def differences(engine: Engine) -> list[object]:
     from alembic.autogenerate import compare_metadata
 
     from core.store import judge_tables, review_tables  # noqa: F401  their tables join the others
+    from core.store import drift_tables, judge_tables  # noqa: F401  their tables join the others
     from core.store.tables import Xid8, metadata
 
     with engine.connect() as connection:
