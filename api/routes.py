@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import Engine
 
 from api import schema
+from api.alerts import add_alerts
 from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
 from api.audit import add_audit
 from api.body import limited_to
@@ -119,6 +120,8 @@ def router(api: Api) -> APIRouter:
     reviewer = _admitted(api, Access.may_review, "cannot label. Use a review or admin key.")
     add_reviews(routes, api.engine, api.clock, _reader(api), Depends(reviewer))
     add_labels(routes, api.engine, api.clock, _reader(api), reviewer)
+    reviewer = _admitting(api, Access.may_review, "cannot decide on alerts. Use a review or admin key.")
+    add_alerts(routes, api.engine, api.clock, _reader(api), reviewer, _ruler(api))
     _add_administration(routes, api)
     return routes
 
@@ -162,6 +165,10 @@ def _file(parts: Iterator[str], name: str) -> StreamingResponse:
 
 def _reader(api: Api) -> Any:
     return _admitting(api, Access.may_read, "cannot read. Use a read key.")
+
+
+def _ruler(api: Api) -> Any:
+    return _admitting(api, Access.may_administer, "cannot do this. Use an admin key.")
 
 
 def _add_costs(routes: APIRouter, api: Api) -> None:
@@ -355,7 +362,7 @@ def _plain(value: Any) -> Any:
 
 
 def _add_administration(routes: APIRouter, api: Api) -> None:
-    administrator = _admitting(api, Access.may_administer, "cannot do this. Use an admin key.")
+    administrator = _ruler(api)
     add_audit(routes, api.engine, administrator)
 
     @routes.post(

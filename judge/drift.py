@@ -12,16 +12,19 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from core.stats.sampling import draw
-from core.stats.stream import Stream, equal_chance, feed
+from core.stats.stream import Stream, changed, equal_chance, feed
 from core.store import watches
+from core.store.alerts import key_of, open_about, open_alert
 from core.store.session import project_ids, tenant
 from core.store.watches import Judged, Source
+from judge.alarm import investigate
 
 log = structlog.get_logger()
 
 _AT_ONCE = 2000
 _TURN_S = 20.0
 _STRATA_MAX = 200
+_ALERTS_AT_ONCE = 20
 
 
 def check_all(engine: Engine, now: datetime) -> int:
@@ -44,7 +47,28 @@ def check_project(engine: Engine, project_id: int, now: datetime) -> int:
             done = watch_some(connection, project_id, now)
         total += done
         if not done or monotonic() > until:
-            return total
+            break
+    with tenant(engine, project_id) as connection:
+        open_alerts(connection, project_id, now)
+    return total
+
+
+def open_alerts(connection: Connection, project_id: int, now: datetime) -> int:
+    """Open an alert for each stream that has moved, of which none is open yet; returns how many were opened. What a
+    killed process left undone is done the next time."""
+    evidence = watches.evidence(connection)
+    terms = watches.terms_of(connection)
+    moved = changed({str(number): value for number, value in evidence.items()}, terms.alpha)
+    known = open_about(connection)
+    fresh = sorted(
+        (int(name) for name in moved if key_of(int(name)) not in known), key=lambda at: -evidence[at]
+    )
+    opened = 0
+    # The strongest first, so many at a time: whatever moved two hundred streams is one event.
+    for watch in watches.watched(connection, fresh[:_ALERTS_AT_ONCE]) if fresh else []:
+        found = investigate(connection, watch, len(evidence), now)
+        opened += open_alert(connection, project_id, found, now) is not None
+    return opened
 
 
 def watch_some(connection: Connection, project_id: int, now: datetime, most: int = _AT_ONCE) -> int:

@@ -131,11 +131,10 @@ def _begun(learnt: Sequence[float], terms: Terms) -> Stream:
     return Stream(reference=reference, watches=watches)
 
 
-def changed(streams: Mapping[str, Stream], alpha: float) -> set[str]:
-    """The streams that have moved, among all that are watched at this moment: of those named, a share α at most is
-    expected to be false, however many there are (e-BH at α/2; the other half is the references')."""
-    evidence = {name: one.evidence for name, one in streams.items() if one.evidence is not None}
-    return e_benjamini_hochberg({name: value for name, value in evidence.items() if value}, alpha / 2)
+def changed(evidence: Mapping[str, float], alpha: float) -> set[str]:
+    """The streams that have moved, among all that are watched at this moment, by their evidence: of those named, a
+    share α at most is expected to be false, however many there are (e-BH at α/2; the other half is the references')."""
+    return e_benjamini_hochberg(evidence, alpha / 2)
 
 
 def stream_to_json(stream: Stream) -> dict[str, Any]:

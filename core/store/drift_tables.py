@@ -101,6 +101,7 @@ watch = Table(
     _of("stream_id", "stream.id", gone=True),
     Column("dimension", Text, nullable=False),
     Column("state", JSONB, nullable=False),
+    Column("evidence", Double),
     Column("since", INSTANT, nullable=False, server_default=text("'-infinity'")),
     Column("updated_at", INSTANT, nullable=False, server_default=NOW),
     UniqueConstraint("stream_id", "dimension"),

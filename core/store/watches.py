@@ -271,13 +271,20 @@ def save(
     if moved:
         connection.execute(
             text("""
-                INSERT INTO watch (project_id, stream_id, dimension, state, updated_at)
-                VALUES (:project, :stream, :dimension, CAST(:state AS jsonb), :now)
-                ON CONFLICT (stream_id, dimension)
-                DO UPDATE SET state = EXCLUDED.state, updated_at = EXCLUDED.updated_at
+                INSERT INTO watch (project_id, stream_id, dimension, state, evidence, updated_at)
+                VALUES (:project, :stream, :dimension, CAST(:state AS jsonb), :evidence, :now)
+                ON CONFLICT (stream_id, dimension) DO UPDATE
+                SET state = EXCLUDED.state, evidence = EXCLUDED.evidence, updated_at = EXCLUDED.updated_at
             """),
             [
-                {"project": project_id, "stream": at, "dimension": name, "state": _json(state), "now": now}
+                {
+                    "project": project_id,
+                    "stream": at,
+                    "dimension": name,
+                    "state": _json(state),
+                    "evidence": state.evidence,
+                    "now": now,
+                }
                 for (at, name), state in moved.items()
             ],
         )
@@ -318,13 +325,18 @@ LEFT JOIN judge b ON b.id = s.strong_judge_id
 """
 
 
-def watched(connection: Connection, ids: Collection[int] | None = None) -> list[Watched]:
-    """The watches of the entered project, or those of `ids`, by rubric, dimension, feature, tier and model."""
+def watched(
+    connection: Connection, ids: Collection[int] | None = None, limit: int | None = None
+) -> list[Watched]:
+    """The watches of the entered project, or those of `ids`: the most evidence first, then by rubric, dimension,
+    feature, tier and model."""
     where = "" if ids is None else "WHERE w.id = ANY(:ids)"
-    order = "ORDER BY r.name, w.dimension, s.feature NULLS LAST, s.tier NULLS LAST, s.model NULLS LAST, w.id"
-    rows = connection.execute(
-        text(f"{_WATCHED} {where} {order}"), {"ids": list(ids)} if ids is not None else {}
+    order = (
+        "ORDER BY w.evidence DESC NULLS LAST, r.name, w.dimension, s.feature NULLS LAST, s.tier NULLS LAST,"
+        " s.model NULLS LAST, w.id"
     )
+    named = {"ids": list(ids) if ids is not None else [], "limit": limit}
+    rows = connection.execute(text(f"{_WATCHED} {where} {order} LIMIT CAST(:limit AS integer)"), named)
     return [
         Watched(
             id=row.id,
@@ -346,6 +358,12 @@ def watched(connection: Connection, ids: Collection[int] | None = None) -> list[
     ]
 
 
+def evidence(connection: Connection) -> dict[int, float]:
+    """Watch → its e-value, of all of the entered project that have a reference."""
+    rows = connection.execute(text("SELECT id, evidence FROM watch WHERE evidence IS NOT NULL"))
+    return {row.id: row.evidence for row in rows}
+
+
 def left_out(connection: Connection) -> int:
     """Judgements that no watch saw, since their streams were too many."""
     return int(connection.execute(text("SELECT coalesce(max(left_out), 0) FROM drift_setting")).scalar_one())
@@ -354,6 +372,8 @@ def left_out(connection: Connection) -> int:
 def renew(connection: Connection, watch_id: int, now: datetime) -> None:
     """Let a watch learn a new reference from the scores that come from now on."""
     connection.execute(
-        text("UPDATE watch SET state = '{}', since = :now, updated_at = :now WHERE id = :id"),
+        text(
+            "UPDATE watch SET state = '{}', evidence = NULL, since = :now, updated_at = :now WHERE id = :id"
+        ),
         {"id": watch_id, "now": now},
     )

@@ -45,6 +45,8 @@ CREATE TABLE watch (
     stream_id bigint NOT NULL REFERENCES stream (id) ON DELETE CASCADE,
     dimension text NOT NULL,
     state jsonb NOT NULL,
+    -- The e-value now, NULL while it learns: what all of a project's watches are ranked by.
+    evidence double precision,
     -- Scores that were fed before are of an earlier reference.
     since timestamptz NOT NULL DEFAULT '-infinity',
     updated_at timestamptz NOT NULL DEFAULT now(),

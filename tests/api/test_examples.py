@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from api import examples, schema
+from api import drift_examples, examples, schema
+from api.alerts import AlertOut, AlertPage, StreamsOut, TermsBody
 from api.audit import AuditPage
 from api.estimates import EstimatesOut
 from api.labels import AgreementOut, Kept, LabelsOut
@@ -44,6 +45,10 @@ from tests.conftest import Server
         (LabelsOut, examples.LABELS),
         (Kept, examples.STORED),
         (AgreementOut, examples.AGREEMENT),
+        (TermsBody, drift_examples.TERMS),
+        (StreamsOut, drift_examples.STREAMS),
+        (AlertPage, drift_examples.ALERTS),
+        (AlertOut, drift_examples.ALERT),
     ],
 )
 def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:

@@ -133,6 +133,12 @@ def test_the_description_names_every_route_of_the_api(wall: Wall) -> None:
         "/api/v1/audit",
         "/api/v1/keys",
         "/api/v1/keys/{key_id}",
+        "/api/v1/streams",
+        "/api/v1/drift",
+        "/api/v1/alerts",
+        "/api/v1/alerts/{alert_id}",
+        "/api/v1/alerts/{alert_id}/acknowledge",
+        "/api/v1/alerts/{alert_id}/resolve",
     }
 
 
@@ -160,7 +166,9 @@ def test_no_operation_shows_another_tenant(wall: Wall, data: st.DataObject) -> N
     }
     chosen = data.draw(st.lists(st.sampled_from(names), max_size=3, unique=True)) if names else []
     parameters = {name: data.draw({**VALUES, **own}.get(name, word)) for name in chosen}
-    path = path.format(request_id=f"{TRACE}-{SPAN}", trace_id=TRACE, key_id=wall.keys[0])
+    path = path.format(
+        request_id=f"{TRACE}-{SPAN}", trace_id=TRACE, key_id=wall.keys[0], alert_id=1, set_id=1, channel_id=1
+    )
     wall.check(wall.client.request(method, path, params=parameters, headers=wall.ours.ruling()))
 
 
@@ -253,7 +261,9 @@ def test_no_page_shows_another_tenant_whatever_is_asked(
 
 def test_nobody_reads_without_a_key(wall: Wall) -> None:
     for method, path, _ in operations(wall):
-        named = path.format(request_id=f"{TRACE}-{SPAN}", trace_id=TRACE, key_id=1)
+        named = path.format(
+            request_id=f"{TRACE}-{SPAN}", trace_id=TRACE, key_id=1, alert_id=1, set_id=1, channel_id=1
+        )
         for headers in ({}, {"authorization": "Bearer nonsense"}, {"authorization": f"Basic {MARK}"}):
             answer = wall.client.request(method, named, headers=headers, json={"role": "admin"})
             assert answer.status_code == 401, (method, named)
@@ -273,5 +283,7 @@ def test_an_ingest_key_reads_nothing(wall: Wall) -> None:
     headers = {"authorization": f"Bearer {wall.ours.ingest}"}
     for method, path, _ in operations(wall):
         if method == "get":
-            named = path.format(request_id=f"{TRACE}-{SPAN}", trace_id=TRACE, key_id=1)
+            named = path.format(
+                request_id=f"{TRACE}-{SPAN}", trace_id=TRACE, key_id=1, alert_id=1, set_id=1, channel_id=1
+            )
             assert wall.client.get(named, headers=headers).status_code == 403, named

@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.stats import stream as watching
 from core.stats.sampling import draw
-from core.stats.stream import Stream, Terms, changed, equal_chance, feed, stream_from_json, stream_to_json
+from core.stats.stream import Stream, Terms, equal_chance, feed, stream_from_json, stream_to_json
 
 TERMS = Terms(reference=40)
+
+
+def changed(streams: dict[str, Stream], alpha: float) -> set[str]:
+    """The streams that have moved, by what they are watched with."""
+    known = {name: one.evidence for name, one in streams.items() if one.evidence is not None}
+    return watching.changed(known, alpha)
 
 
 def scores(chance: np.random.Generator, many: int, mean: float) -> list[float]:

@@ -145,14 +145,8 @@ class Desk:
             )
 
 
-def _said(scores: dict[str, float]) -> dict[str, Any]:
-    return {
-        "dimensions": {
-            name: {"reason": f"It is {LEVELS[round(score * 4)]}.", "level": round(score * 4) + 1}
-            for name, score in scores.items()
-        },
-        "confidence": 90,
-    }
+def _said(scores: dict[str, float]) -> dict[str, str]:
+    return {name: f"It is {LEVELS[round(score * 4)]}." for name, score in scores.items()}
 
 
 _JUDGING = text("""
