@@ -83,3 +83,43 @@ ALERT: dict[str, Any] = {
         }
     ],
 }
+
+NEW_ANCHORS: dict[str, Any] = {"name": "November", "rubric": "answer", "every": "day", "size": 100}
+ANCHOR_SET: dict[str, Any] = {
+    "id": 2,
+    "name": "November",
+    "rubric": "answer",
+    "rubric_version": "1f0c9d2e7ab34c55",
+    "every": "day",
+    "size": 100,
+    "created_at": "2026-11-01T08:00:00Z",
+    "created_by": "ann@example.com",
+    "retired_at": None,
+    "judged": 2100,
+    "last_at": "2026-11-22T00:20:00Z",
+    "watches": [
+        {
+            "judge": "gpt-5-mini",
+            "dimension": "answer.helpful",
+            "status": "watching",
+            "count": 1900,
+            "margin": 0.04,
+            "evidence": 0.8,
+            "threshold": 200.0,
+            "alarms": False,
+        }
+    ],
+}
+ANCHORS: dict[str, Any] = {"items": [ANCHOR_SET]}
+ANCHOR_ITEMS: dict[str, Any] = {
+    "items": [
+        {
+            "place": 0,
+            "trace_id": TRACE_ID,
+            "span_id": SPAN_ID,
+            "started_at": "2026-10-30T14:03:00Z",
+            "labels": {"helpful": 0.75},
+        }
+    ]
+}
+OWED: dict[str, Any] = {"owed": 100}

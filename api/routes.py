@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from api import schema
 from api.alerts import add_alerts
+from api.anchors import add_anchors
 from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
 from api.audit import add_audit
 from api.body import limited_to
@@ -122,6 +123,7 @@ def router(api: Api) -> APIRouter:
     add_labels(routes, api.engine, api.clock, _reader(api), reviewer)
     reviewer = _admitting(api, Access.may_review, "cannot decide on alerts. Use a review or admin key.")
     add_alerts(routes, api.engine, api.clock, _reader(api), reviewer, _ruler(api))
+    add_anchors(routes, api.engine, api.clock, _reader(api), _ruler(api))
     _add_administration(routes, api)
     return routes
 

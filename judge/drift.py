@@ -13,11 +13,13 @@ from sqlalchemy import Connection, Engine
 
 from core.stats.sampling import draw
 from core.stats.stream import Stream, changed, equal_chance, feed
-from core.store import watches
-from core.store.alerts import key_of, open_about, open_alert
+from core.store import anchors, watches
+from core.store.alerts import anchors_key, key_of, open_about, open_alert
 from core.store.session import project_ids, tenant
 from core.store.watches import Judged, Source
 from judge.alarm import investigate
+from judge.anchors import watch_project
+from judge.witness import judge_moved
 
 log = structlog.get_logger()
 
@@ -41,6 +43,8 @@ def check_all(engine: Engine, now: datetime) -> int:
 
 def check_project(engine: Engine, project_id: int, now: datetime) -> int:
     """The same for one project, in rounds of one transaction each; where another process is at it, nothing."""
+    # The anchors first: what they say is asked when a stream has moved.
+    watch_project(engine, project_id, now)
     total, until = 0, monotonic() + _TURN_S
     while True:
         with tenant(engine, project_id) as connection:
@@ -54,8 +58,8 @@ def check_project(engine: Engine, project_id: int, now: datetime) -> int:
 
 
 def open_alerts(connection: Connection, project_id: int, now: datetime) -> int:
-    """Open an alert for each stream that has moved, of which none is open yet; returns how many were opened. What a
-    killed process left undone is done the next time."""
+    """Open an alert for each stream, and each judge, that has moved and of which none is open yet; returns how many
+    were opened. What a killed process left undone is done the next time."""
     evidence = watches.evidence(connection)
     terms = watches.terms_of(connection)
     moved = changed({str(number): value for number, value in evidence.items()}, terms.alpha)
@@ -68,6 +72,11 @@ def open_alerts(connection: Connection, project_id: int, now: datetime) -> int:
     for watch in watches.watched(connection, fresh[:_ALERTS_AT_ONCE]) if fresh else []:
         found = investigate(connection, watch, len(evidence), now)
         opened += open_alert(connection, project_id, found, now) is not None
+    for one in anchors.watched(connection):
+        if one.alarms and anchors_key(one.id) not in known:
+            rubric_id = anchors.one_set(connection, one.set_id).rubric_id
+            found = judge_moved(connection, one, rubric_id, now)
+            opened += open_alert(connection, project_id, found, now) is not None
     return opened
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.errors import BadQuestion, NotFound
-from core.store import audit, watches
+from core.store import anchors, audit, watches
 from core.store.drift_tables import alert, channel, delivery
 
 Severity = Literal["page", "notice"]
@@ -61,6 +61,11 @@ class Page:
 def key_of(watch_id: int) -> str:
     """What an alert about a stream's watch is filed under."""
     return f"watch {watch_id}"
+
+
+def anchors_key(watch_id: int) -> str:
+    """What an alert about a judge's anchors is filed under."""
+    return f"anchors {watch_id}"
 
 
 def open_about(connection: Connection) -> dict[str, int]:
@@ -155,8 +160,8 @@ def acknowledge(connection: Connection, project_id: int, alert_id: int, who: str
 
 
 def resolve(connection: Connection, project_id: int, alert_id: int, who: str, now: datetime) -> Alert:
-    """It is over: what comes from now on is the new normal, and its watch learns a reference from it. A second time
-    changes nothing."""
+    """It is over: what comes from now on is the new normal, and the stream's watch learns a reference from it; where
+    it is about a judge, its next scores of the anchors are their first. A second time changes nothing."""
     watches.lock(connection, project_id, wait=True)
     found = _locked(connection, alert_id)
     if found.state == "resolved":
@@ -167,6 +172,8 @@ def resolve(connection: Connection, project_id: int, alert_id: int, who: str, no
     kind, _, number = found.key.partition(" ")
     if kind == "watch":
         watches.renew(connection, int(number), now)
+    elif kind == "anchors":
+        anchors.renew(connection, int(number), now)
     audit.note(connection, project_id, who, "alert.resolve", f"alert {alert_id}", title=found.title)
     _deliver(connection, project_id, alert_id, "resolved", now)
     return one_alert(connection, alert_id)

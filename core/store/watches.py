@@ -61,6 +61,9 @@ class Watched:
 
     id: int
     stream_id: int
+    rubric_id: int
+    judge_id: int | None
+    strong_judge_id: int | None
     rubric: str
     version: str
     title: str
@@ -315,8 +318,9 @@ def _json(value: Any) -> str:
 
 
 _WATCHED = """
-SELECT w.id, w.stream_id, w.dimension, nullif(w.since, '-infinity') AS since, w.updated_at, w.state, s.feature, s.tier,
-    s.model, r.name AS rubric, r.version, r.body->>'title' AS title, j.name AS judge, b.name AS strong_judge
+SELECT w.id, w.stream_id, w.dimension, nullif(w.since, '-infinity') AS since, w.updated_at, w.state, s.rubric_id,
+    s.judge_id, s.strong_judge_id, s.feature, s.tier, s.model, r.name AS rubric, r.version, r.body->>'title' AS title,
+    j.name AS judge, b.name AS strong_judge
 FROM watch w
 JOIN stream s ON s.id = w.stream_id
 JOIN rubric r ON r.id = s.rubric_id
@@ -341,6 +345,9 @@ def watched(
         Watched(
             id=row.id,
             stream_id=row.stream_id,
+            rubric_id=row.rubric_id,
+            judge_id=row.judge_id,
+            strong_judge_id=row.strong_judge_id,
             rubric=row.rubric,
             version=row.version,
             title=row.title or row.rubric,

@@ -161,6 +161,7 @@ CREATE INDEX delivery_owed_idx ON delivery (project_id, not_before) WHERE state 
 GRANT SELECT, INSERT, UPDATE ON drift_setting, stream, watch, anchor_watch, delivery TO tripoint_app;
 GRANT SELECT, INSERT ON anchor_set, anchor_item, anchor_reference, alert, channel TO tripoint_app;
 GRANT UPDATE (retired_at) ON anchor_set TO tripoint_app;
+GRANT DELETE ON anchor_reference TO tripoint_app;
 -- What an alert says is written once: it can be printed years later as it was read on the night.
 GRANT UPDATE (state, acknowledged_at, acknowledged_by, resolved_at, resolved_by) ON alert TO tripoint_app;
 GRANT UPDATE (removed_at) ON channel TO tripoint_app;

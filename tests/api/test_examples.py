@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from api import drift_examples, examples, schema
 from api.alerts import AlertOut, AlertPage, StreamsOut, TermsBody
+from api.anchors import AnchorItems, AnchorSet, AnchorSets, NewAnchors, Owed
 from api.audit import AuditPage
 from api.estimates import EstimatesOut
 from api.labels import AgreementOut, Kept, LabelsOut
@@ -49,6 +50,11 @@ from tests.conftest import Server
         (StreamsOut, drift_examples.STREAMS),
         (AlertPage, drift_examples.ALERTS),
         (AlertOut, drift_examples.ALERT),
+        (NewAnchors, drift_examples.NEW_ANCHORS),
+        (AnchorSet, drift_examples.ANCHOR_SET),
+        (AnchorSets, drift_examples.ANCHORS),
+        (AnchorItems, drift_examples.ANCHOR_ITEMS),
+        (Owed, drift_examples.OWED),
     ],
 )
 def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:

@@ -139,6 +139,9 @@ def test_the_description_names_every_route_of_the_api(wall: Wall) -> None:
         "/api/v1/alerts/{alert_id}",
         "/api/v1/alerts/{alert_id}/acknowledge",
         "/api/v1/alerts/{alert_id}/resolve",
+        "/api/v1/anchors",
+        "/api/v1/anchors/{set_id}",
+        "/api/v1/anchors/{set_id}/run",
     }
 
 
