@@ -23,6 +23,7 @@ from doctor import check_broker
 from settings import ROOMS, Settings
 
 if TYPE_CHECKING:
+    from alerts.deliver import Post
     from supervisor.child import Command
 
 _ROOT = Path(__file__).resolve().parent
@@ -291,3 +292,27 @@ def _die_with_supervisor(kill_after_s: float) -> None:
 
     if MARK in os.environ:
         die_with_parent(signal.SIGTERM, kill_after_s=kill_after_s)
+
+
+def alert_post(settings: Settings) -> Post:
+    """How messages about alerts leave this process."""
+    from alerts.deliver import Post
+    from alerts.mail import Mail
+
+    mail = None
+    if settings.smtp_host and settings.smtp_from:
+        password = settings.smtp_password
+        mail = Mail(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            sender=settings.smtp_from,
+            user=settings.smtp_user,
+            password=password.get_secret_value() if password else None,
+            security=settings.smtp_security,
+        )
+    return Post(
+        base_url=settings.public_url,
+        mail=mail,
+        private_webhooks=settings.private_webhooks,
+        environment=os.environ,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
@@ -87,6 +87,20 @@ class Settings(BaseSettings):
         description="addresses or networks, separated by commas, of proxies whose X-Forwarded-For and"
         " X-Forwarded-Proto are believed; nobody's by default",
     )
+    public_url: str | None = Field(
+        None, description="where people reach the pages, for links in messages about alerts (https://…)"
+    )
+    private_webhooks: bool = Field(
+        False, description="let webhooks of alerts lead to loopback, private and link-local addresses"
+    )
+    smtp_host: str | None = Field(None, description="server that takes e-mails about alerts")
+    smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="how the connection to it is encrypted: starttls, tls or none"
+    )
+    smtp_user: str | None = Field(None, description="name to sign in to it with")
+    smtp_password: SecretStr | None = Field(None, description="password to sign in to it with")
+    smtp_from: str | None = Field(None, description="address that e-mails are from")
     log_level: LogLevel = Field("info", description="debug, info, warning or error")
 
     def base_url(self) -> str:

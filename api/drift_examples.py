@@ -123,3 +123,28 @@ ANCHOR_ITEMS: dict[str, Any] = {
     ]
 }
 OWED: dict[str, Any] = {"owed": 100}
+
+NEW_CHANNEL: dict[str, Any] = {
+    "name": "on call",
+    "kind": "webhook",
+    "url": "https://hooks.example.com/tripoint",
+    "secret_variable": "TRIPOINT_WEBHOOK_SECRET_ONCALL",
+    "to": [],
+}
+CHANNEL: dict[str, Any] = {
+    "id": 4,
+    **NEW_CHANNEL,
+    "created_at": "2026-11-01T08:00:00Z",
+    "created_by": "ann@example.com",
+    "last": {
+        "channel": "on call",
+        "kind": "webhook",
+        "event": "opened",
+        "state": "sent",
+        "attempts": 1,
+        "last_error": None,
+        "sent_at": "2026-11-20T16:00:02Z",
+        "not_before": "2026-11-20T16:00:00Z",
+    },
+}
+CHANNELS: dict[str, Any] = {"items": [CHANNEL]}

@@ -21,6 +21,7 @@ from api.body import limited_to
 from api.judging import add_judging
 from api.estimates import add_estimates
 from api.labels import add_labels
+from api.channels import add_channels
 from api.quality import add_quality
 from api.reviews import add_reviews
 from api.scores import add_scores, score_out
@@ -124,6 +125,7 @@ def router(api: Api) -> APIRouter:
     reviewer = _admitting(api, Access.may_review, "cannot decide on alerts. Use a review or admin key.")
     add_alerts(routes, api.engine, api.clock, _reader(api), reviewer, _ruler(api))
     add_anchors(routes, api.engine, api.clock, _reader(api), _ruler(api))
+    add_channels(routes, api.engine, api.clock, _ruler(api))
     _add_administration(routes, api)
     return routes
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from core.channel import Kind
 from core.errors import BadQuestion, NotFound
 from core.store import audit
 from core.store.drift_tables import channel, delivery
 
-Kind = Literal["webhook", "email"]
 CHANNELS_MAX = 20
 ATTEMPTS_MAX = 8
-"""A message is given up after so many attempts, the last about four hours after the first."""
+"""A message is given up after so many attempts, the last about two hours after the first."""
 _ERROR_MAX = 500
 
 
@@ -202,12 +202,12 @@ def claim(connection: Connection, now: datetime, lease: timedelta, most: int) ->
     ]
 
 
-def sent(connection: Connection, number: int, now: datetime) -> None:
-    """The message arrived: it is never sent again."""
+def sent(connection: Connection, number: int, now: datetime, but: str | None = None) -> None:
+    """The message arrived, perhaps not with everybody: it is never sent again."""
     connection.execute(
         update(delivery)
         .where(delivery.c.id == number)
-        .values(state="sent", sent_at=now, leased_until=None, last_error=None)
+        .values(state="sent", sent_at=now, leased_until=None, last_error=but and but[:_ERROR_MAX])
     )
 
 

@@ -13,6 +13,7 @@ from api.anchors import AnchorItems, AnchorSet, AnchorSets, NewAnchors, Owed
 from api.audit import AuditPage
 from api.estimates import EstimatesOut
 from api.labels import AgreementOut, Kept, LabelsOut
+from api.channels import ChannelOut, ChannelsOut, NewChannel
 from api.quality import QualityOut
 from api.reviews import Answer, Answered, NewReviews, NextOut, Put, QueueOut
 from api.scores import NewScores, ScoresOut, Stored
@@ -55,6 +56,9 @@ from tests.conftest import Server
         (AnchorSets, drift_examples.ANCHORS),
         (AnchorItems, drift_examples.ANCHOR_ITEMS),
         (Owed, drift_examples.OWED),
+        (NewChannel, drift_examples.NEW_CHANNEL),
+        (ChannelOut, drift_examples.CHANNEL),
+        (ChannelsOut, drift_examples.CHANNELS),
     ],
 )
 def test_an_example_is_what_its_model_says(model: type[BaseModel], example: dict[str, Any]) -> None:

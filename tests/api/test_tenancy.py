@@ -142,6 +142,8 @@ def test_the_description_names_every_route_of_the_api(wall: Wall) -> None:
         "/api/v1/anchors",
         "/api/v1/anchors/{set_id}",
         "/api/v1/anchors/{set_id}/run",
+        "/api/v1/channels",
+        "/api/v1/channels/{channel_id}",
     }
 
 
