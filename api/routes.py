@@ -18,10 +18,10 @@ from api.anchors import add_anchors
 from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
 from api.audit import add_audit
 from api.body import limited_to
-from api.judging import add_judging
-from api.estimates import add_estimates
-from api.labels import add_labels
 from api.channels import add_channels
+from api.estimates import add_estimates
+from api.judging import add_judging
+from api.labels import add_labels
 from api.quality import add_quality
 from api.reviews import add_reviews
 from api.scores import add_scores, score_out

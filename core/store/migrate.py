@@ -35,8 +35,11 @@ def differences(engine: Engine) -> list[object]:
     """What autogenerate would change: empty when tables.py and the migrations agree."""
     from alembic.autogenerate import compare_metadata
 
-    from core.store import judge_tables, review_tables  # noqa: F401  their tables join the others
-    from core.store import drift_tables, judge_tables  # noqa: F401  their tables join the others
+    from core.store import (  # noqa: F401  their tables join the others
+        drift_tables,
+        judge_tables,
+        review_tables,
+    )
     from core.store.tables import Xid8, metadata
 
     with engine.connect() as connection:

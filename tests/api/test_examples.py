@@ -11,9 +11,9 @@ from api import drift_examples, examples, schema
 from api.alerts import AlertOut, AlertPage, StreamsOut, TermsBody
 from api.anchors import AnchorItems, AnchorSet, AnchorSets, NewAnchors, Owed
 from api.audit import AuditPage
+from api.channels import ChannelOut, ChannelsOut, NewChannel
 from api.estimates import EstimatesOut
 from api.labels import AgreementOut, Kept, LabelsOut
-from api.channels import ChannelOut, ChannelsOut, NewChannel
 from api.quality import QualityOut
 from api.reviews import Answer, Answered, NewReviews, NextOut, Put, QueueOut
 from api.scores import NewScores, ScoresOut, Stored
