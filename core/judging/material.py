@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from core.judging.rubric import Rubric
+from core.judging.rubric import INPUTS, Rubric
 from core.messages import Message, Part, read_messages
 
 LONGEST = 60_000
 
 _SYSTEM = ("system", "developer")
 _ASSISTANT = ("assistant", "model", "ai")
+_CUT = re.compile(
+    r"\A\[[\d,]+ characters were left out here\]\n|\n\[[\d,]+ characters were left out here\]\Z"
+)
+_NOTE_MAX = 60
 _NOT_TEXT = "[something that is not text]"
 
 
@@ -45,6 +51,17 @@ def material_of(
         _bounded(_context(asked)),
         _bounded(reference),
     )
+
+
+def material_to_json(material: Material) -> dict[str, str]:
+    """Plain JSON of the texts that are there, to be kept where no stored request is judged."""
+    return {name: text for name in INPUTS if (text := getattr(material, name)) is not None}
+
+
+def material_from_json(value: Mapping[str, Any]) -> Material:
+    """What `material_to_json` gave, or a person wrote: texts are cut to their bound; what is no text is not there."""
+    texts = {name: text for name in INPUTS if isinstance(text := value.get(name), str)}
+    return Material(**{name: _bounded(text, keep_end=name == "question") for name, text in texts.items()})
 
 
 def missing(material: Material, rubric: Rubric) -> str | None:
@@ -101,7 +118,12 @@ def _given(message: Message, part: Part, calls: dict[str, str]) -> str:
 
 
 def _bounded(text: str | None, *, keep_end: bool = False) -> str | None:
-    if text is None or len(text) <= LONGEST:
-        return text
+    # what was cut before stays as it is
+    if text is None or len(text) <= LONGEST + _NOTE_MAX:
+        return text if text is None or len(text) <= LONGEST or _CUT.search(text) else _cut(text, keep_end)
+    return _cut(text, keep_end)
+
+
+def _cut(text: str, keep_end: bool) -> str:
     note = f"[{len(text) - LONGEST:,} characters were left out here]"
     return f"{note}\n{text[-LONGEST:]}" if keep_end else f"{text[:LONGEST]}\n{note}"

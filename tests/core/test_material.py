@@ -7,7 +7,14 @@ import json
 import pytest
 
 from core.judging.builtin import CORRECTNESS, FAITHFULNESS, RELEVANCE
-from core.judging.material import LONGEST, Material, material_of, missing
+from core.judging.material import (
+    LONGEST,
+    Material,
+    material_from_json,
+    material_of,
+    material_to_json,
+    missing,
+)
 
 ASKED = json.dumps(
     {
@@ -72,6 +79,21 @@ def test_what_is_too_long_is_cut_aloud_and_the_last_turn_kept() -> None:
     assert found.question.startswith("[") and found.question.endswith("and so?")
     assert found.answer.endswith("[1,234 characters were left out here]")
     assert max(map(len, found.texts())) < LONGEST + 100
+
+
+def test_frozen_material_is_read_back_as_itself_and_cut_once() -> None:
+    for found in (
+        material_of(ASKED, ANSWERED, "r"),
+        Material("q", "a"),
+        material_of(None, json.dumps("b" * 70_000)),
+    ):
+        assert material_from_json(json.loads(json.dumps(material_to_json(found)))) == found
+    written = material_from_json({"question": "q" * 70_000, "answer": 4, "colour": "red"})
+    assert (
+        written.question is not None
+        and written.question.startswith("[10,000 characters")
+        and not written.answer
+    )
 
 
 @pytest.mark.parametrize(
