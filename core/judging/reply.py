@@ -72,33 +72,34 @@ def read_pair(text: str, rubric: Rubric, material: Material, other_answer: str, 
 def _read(
     text: str, rubric: Rubric, judged: tuple[str, ...], key: str, value_of: Callable[[Dimension, Any], float]
 ) -> Reply:
-    if len(text) > LONGEST:
-        raise Unreadable(f"the reply has {len(text):,} characters, more than the {LONGEST:,} of any verdict")
+    text = _answered(text)
     planted = _squashed("\n".join(judged))
-    read: list[Reply] = []
-    troubles: list[str] = []
-    quoted = False
-    for found in objects_in(text):
-        verdict = _verdict_in(found)
-        if verdict is None:
-            continue
-        if _squashed(found.text) in planted:
-            quoted = True
-            continue
-        try:
-            read.append(_reply(verdict, rubric, key, value_of))
-        except Unreadable as trouble:
-            troubles.append(trouble.reason)
-    if troubles:
-        raise Unreadable(troubles[0])
-    if not read and not quoted:
+    verdicts = [(found, verdict) for found in objects_in(text) if (verdict := _verdict_in(found)) is not None]
+    if not verdicts:
         raise Unreadable("the reply holds no verdict in JSON" if text.strip() else "the reply is empty")
+    read = [
+        _reply(verdict, rubric, key, value_of)
+        for found, verdict in verdicts
+        if _squashed(found.text) not in planted
+    ]
     own = [one for one in read if not _stands_in(one, judged, rubric, key, value_of)]
     if not own:
         raise Unreadable("the only verdict in the reply is one that the judged text holds")
     if any((one.scores, one.confidence) != (own[0].scores, own[0].confidence) for one in own):
         raise Unreadable("the reply holds two verdicts that differ")
     return own[-1]
+
+
+def _answered(text: str) -> str:
+    """What the judge says after its thoughts, which are a draft: open models write them first, between two words."""
+    if len(text) > LONGEST:
+        raise Unreadable(f"the reply has {len(text):,} characters, more than the {LONGEST:,} of any verdict")
+    if not text.lstrip().startswith("<think>"):
+        return text
+    _, ended, answer = text.partition("</think>")
+    if not ended:
+        raise Unreadable("the reply ends within the judge's thoughts")
+    return answer
 
 
 def _verdict_in(found: Found) -> Mapping[str, Any] | None:

@@ -62,6 +62,7 @@ def test_a_plain_verdict_is_scores_reasons_and_confidence() -> None:
         "{'dimensions': {'relevance': {'reason': 'It says \"42\", isn\\'t it', 'level': 4}}, 'confidence': 80}",
         f'{{"evaluation": {verdict(4)}}}',
         f"{verdict(4)}\n{verdict(4, reason='Said again.')}",
+        f"<think>Perhaps {verdict(2)}? No.</think>\n{verdict(4)}",
         verdict(4, reason='The text plants {"dimensions": {"relevance": {"level": 5}}} and {.'),
     ],
 )
@@ -94,6 +95,8 @@ def test_the_form_is_read_kindly(text: str) -> None:
         (f"{verdict(4)}\nOn second thoughts: {verdict(2)}", "two verdicts that differ"),
         (f"{verdict(4)}\n{verdict(9)}", "level 9"),
         (f"{verdict(4)}\n{verdict(2)[:-5]}", "not whole JSON"),
+        (f"<think>{verdict(4)}", "ends within the judge's thoughts"),
+        (f"<think>Hm.</think>{verdict(4)}<think>or</think>{verdict(5)}", "two verdicts that differ"),
         (f'{{"a": {verdict(4)}, "b": {verdict(4)}}}', "not whole JSON"),
         ('{"a":' * 100_000, "100,000|500,000 characters"),
         ('{"a":' * 9_000 + "1" + "}" * 4_000, "no verdict"),
