@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from core.judging.judge import Judge
-from core.judging.material import Material, material_of, missing
+from core.judging.material import Material, material_from_json, material_of, missing
 from core.judging.prompt import Prompt, ask, ask_pair
 from core.judging.reply import Reply, Unreadable, read_pair, read_reply
 from core.judging.rubric import Rubric
@@ -298,8 +298,7 @@ def _rubric(engine: Engine, project_id: int, number: int) -> Rubric:
 def _material(task: Task) -> Material:
     if task.material is None:
         return material_of(task.input, task.output)
-    given = {name: task.material.get(name) for name in ("question", "answer", "context", "reference")}
-    return Material(**{name: value if isinstance(value, str) else None for name, value in given.items()})
+    return material_from_json(task.material)
 
 
 def _other(task: Task) -> str:
