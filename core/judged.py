@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.question import CostQuestion, Value
 from core.stats.bias import length_controlled
-from core.stats.estimate import Estimate, Sample, corrected_mean, judge_mean
+from core.stats.estimate import CROSS_FIT_MIN, Estimate, Sample, corrected_mean, judge_mean
 
 METHOD = (
     "A sample of the requests was judged, each drawn with a known probability and counted with 1 / that probability"
@@ -28,6 +28,7 @@ JUDGED_MAX = 100_000
 """Judged requests, by dimension of quality, that one question reads."""
 
 _FITS_MIN = 10
+_AT_LENGTH_MAX = 200
 # The bootstrap and the folds are drawn alike for every group, so that the same data give the same interval.
 _SEED = 20_250_908
 
@@ -232,13 +233,14 @@ def _sample(judged: Sequence[Judged]) -> Sample:
         np.array([one.session for one in judged], dtype=object).astype(str), return_inverse=True
     )
     chance = np.array([one.chance for one in judged])
+    many = sum(one.label is not None for one in judged)
     return Sample(
         scores=np.array([one.value for one in judged], dtype=float),
         chance=chance,
         clusters=np.asarray(clusters, dtype=np.int64),
         labels=np.array([np.nan if one.label is None else one.label for one in judged], dtype=float),
         label_chance=chance * np.array([one.label_chance or 0.0 for one in judged]),
-        features=features(judged),
+        features=features(judged) if many >= CROSS_FIT_MIN else None,
     )
 
 
@@ -263,6 +265,9 @@ def _at_length(
     known = {key: [one for one in judged if one.length] for key, judged in groups.items()}
     fitting = {key: judged for key, judged in known.items() if len(judged) >= _FITS_MIN}
     few = f"A mean at equal length needs {_FITS_MIN} judged answers of known length in this row, and in another one."
+    if len(fitting) > _AT_LENGTH_MAX:
+        many = f"A mean at equal length is worked out for {_AT_LENGTH_MAX} rows at most. Group by less."
+        return {key: AtLength(reason=many) for key in groups}
     found = {key: AtLength(reason=few) for key in groups}
     everyone = [one for judged in fitting.values() for one in judged]
     if len(fitting) < 2 or len({one.length for one in everyone}) < 2:

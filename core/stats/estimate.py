@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,9 +86,7 @@ def judge_mean(sample: Sample, level: float = 0.95, *, finite: bool = False) -> 
         return Estimate("judge", judged, 0, reason=f"{judged} judged requests: an interval needs 2 at least.")
     mean, parts = _mean(sample.scores, weights, sample.clusters, 0)
     error = _covariance(sample, finite)(parts, parts) ** 0.5
-    return _given(
-        "judge", sample, mean, error, stats.t(max(1, _clusters(sample.clusters) - 1)).ppf, level, None
-    )
+    return _given("judge", sample, mean, error, _student(_clusters(sample.clusters) - 1), level, None)
 
 
 def label_mean(sample: Sample, level: float = 0.95, *, finite: bool = False) -> Estimate:
@@ -211,8 +209,7 @@ def _quantile(
     count = len(mass)
     alike = np.ptp(residuals) < 1e-12
     if chance is None or alike or (count >= _CALM and abs(float(stats.skew(residuals))) < 1):
-        student = stats.t(count - 1)
-        return lambda at: np.asarray(student.ppf(at))
+        return _student(count - 1)
     mean = totals.sum() / mass.sum()
     drawn = chance.multinomial(count, np.full(count, 1 / count), _RESAMPLES).astype(float)
     drawn_mass = drawn @ mass
@@ -221,6 +218,11 @@ def _quantile(
     errors = np.sqrt(np.maximum(squares, 0) * count / (count - 1)) / drawn_mass
     ratios = np.divide(means - mean, errors, out=np.zeros_like(means), where=errors > 0)
     return lambda at: np.quantile(ratios, at)
+
+
+def _student(freedom: int) -> Callable[[Floats], Floats]:
+    """Quantiles of Student's t, by its own function: a distribution of scipy takes a thousand times as long."""
+    return lambda at: np.asarray(special.stdtrit(max(1, freedom), at))
 
 
 def _given(

@@ -16,7 +16,6 @@ from sqlalchemy import (
     case,
     cast,
     column,
-    exists,
     func,
     literal,
     or_,
@@ -117,7 +116,7 @@ def _judged(connection: Connection, question: CostQuestion, name: str | None) ->
         raise BadQuestion(
             f"More than {JUDGED_MAX} judged requests pass. Ask for a shorter time, one name, or with filters."
         )
-    names = key_names(question)
+    names, labels = key_names(question), _drawn_labels(connection, question.window, name)
     return [
         Judged(
             name=row["name"],
@@ -126,7 +125,9 @@ def _judged(connection: Connection, question: CostQuestion, name: str | None) ->
             value=row["value"],
             chance=row["chance"],
             label_chance=row["label_chance"],
-            label=row["label"],
+            label=None
+            if row["label_chance"] is None
+            else labels.get((row["trace_id"], row["span_id"], row["name"])),
             length=row["length"],
             confidence=row["confidence"],
             escalated=row["escalated"],
@@ -138,28 +139,10 @@ def _judged(connection: Connection, question: CostQuestion, name: str | None) ->
 
 
 def _statement(question: CostQuestion, name: str | None) -> Select[Any]:
-    """A row for each judged request and dimension, with its label where it was drawn for people."""
+    """A row for each judged request and dimension."""
     best = judged_by_name(question.window, name)
-    labels = labels_by_request(question.window, name)
-    drawn = exists().where(
-        review.c.trace_id == best.c.trace_id,
-        review.c.span_id == best.c.span_id,
-        review.c.day == best.c.day,
-        review.c.rubric_name == best.c.rubric_name,
-        review.c.purpose == "drawn",
-    )
-    usable = and_(best.c.label_chance.is_not(None), drawn)
-    source = (
-        with_users(question.group_by)
-        .join(best, and_(_R.trace_id == best.c.trace_id, _R.span_id == best.c.span_id, _R.day == best.c.day))
-        .outerjoin(
-            labels,
-            and_(
-                labels.c.trace_id == best.c.trace_id,
-                labels.c.span_id == best.c.span_id,
-                labels.c.name == best.c.name,
-            ),
-        )
+    source = with_users(question.group_by).join(
+        best, and_(_R.trace_id == best.c.trace_id, _R.span_id == best.c.span_id, _R.day == best.c.day)
     )
     return (
         select(
@@ -171,7 +154,6 @@ def _statement(question: CostQuestion, name: str | None) -> Select[Any]:
             best.c.value,
             best.c.chance,
             best.c.label_chance,
-            case((usable, labels.c.value)).label("label"),
             tokens()["output_tokens"].label("length"),
             best.c.confidence,
             best.c.escalated,
@@ -179,6 +161,37 @@ def _statement(question: CostQuestion, name: str | None) -> Select[Any]:
         .select_from(source)
         .where(*where(question), not_the_judges())
     )
+
+
+Labels = dict[tuple[str, str, str], float]
+"""Trace, span and dimension of quality → what people said."""
+
+
+def _drawn_labels(connection: Connection, window: Window, name: str | None) -> Labels:
+    """The labels of requests that were drawn for people. Read apart and joined here: they are few, and no plan of a
+    join knows that."""
+    labels = labels_by_request(window, name)
+    drawn = and_(
+        review.c.trace_id == labels.c.trace_id,
+        review.c.span_id == labels.c.span_id,
+        review.c.rubric_name == func.split_part(labels.c.name, ".", 1),
+        review.c.purpose == "drawn",
+    )
+    statement = select(labels.c.trace_id, labels.c.span_id, labels.c.name, labels.c.value)
+    return _as_labels(connection, statement.select_from(labels.join(review, drawn)))
+
+
+def all_labels(connection: Connection, window: Window) -> Labels:
+    """The labels of requests, drawn or not."""
+    labels = labels_by_request(window)
+    return _as_labels(connection, select(labels.c.trace_id, labels.c.span_id, labels.c.name, labels.c.value))
+
+
+def _as_labels(connection: Connection, statement: Select[Any]) -> Labels:
+    rows = connection.execute(statement.limit(JUDGED_MAX + 1)).all()
+    if len(rows) > JUDGED_MAX:
+        raise BadQuestion(f"More than {JUDGED_MAX} labels pass. Ask for a shorter time or one name.")
+    return {(row.trace_id, row.span_id, row.name): row.value for row in rows}
 
 
 def judged_by_name(window: Window, name: str | None = None, *of_whom: ColumnElement[bool]) -> CTE:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on, insert
 
 from core.agreeing import Rated
@@ -243,38 +243,27 @@ def read_rated(
     on = [of.trace_id, of.span_id, of.name]
     # Who came first stays first, also where he changed his mind later.
     in_turn = aggregate_order_by(of.value, of.began, of.author_key)
-    people = select(*on, func.array_agg(in_turn).label("people")).group_by(*on).cte("people")
-    drawn = exists().where(
-        _V.trace_id == best.c.trace_id,
-        _V.span_id == best.c.span_id,
-        _V.rubric_name == best.c.rubric_name,
-        _V.purpose == "drawn",
-    )
-    rows = connection.execute(
-        select(best.c.name, best.c.value, people.c.people)
-        .select_from(
-            best.join(
-                people,
-                and_(
-                    people.c.trace_id == best.c.trace_id,
-                    people.c.span_id == best.c.span_id,
-                    people.c.name == best.c.name,
-                ),
-            )
+    statement = select(*on, func.array_agg(in_turn).label("people")).group_by(*on).limit(JUDGED_MAX + 1)
+    people = {(row.trace_id, row.span_id, row.name): row.people for row in connection.execute(statement)}
+    drawn = {
+        (row.trace_id, row.span_id, row.rubric_name)
+        for row in connection.execute(
+            select(_V.trace_id, _V.span_id, _V.rubric_name).where(_V.purpose == "drawn").limit(JUDGED_MAX)
         )
-        .where(*([] if asked else [drawn]))
-        # The bootstrap draws rows by their place.
-        .order_by(best.c.name, best.c.trace_id, best.c.span_id)
-        .limit(JUDGED_MAX + 1)
-    ).all()
-    if len(rows) > JUDGED_MAX:
+    }
+    if len(people) > JUDGED_MAX:
         raise BadQuestion(
             f"More than {JUDGED_MAX} labelled requests pass. Ask for a shorter time or one name."
         )
-    return [
-        Rated(row.name, row.value, row.people[0], row.people[1] if len(row.people) > 1 else None)
-        for row in rows
-    ]
+    best = judged_by_name(window, name)
+    judged = select(best.c.trace_id, best.c.span_id, best.c.name, best.c.rubric_name, best.c.value)
+    found = []
+    # The bootstrap draws rows by their place, so they have one.
+    for row in connection.execute(judged.order_by(best.c.name, best.c.trace_id, best.c.span_id)):
+        said = people.get((row.trace_id, row.span_id, row.name))
+        if said and (asked or (row.trace_id, row.span_id, row.rubric_name) in drawn):
+            found.append(Rated(row.name, row.value, said[0], said[1] if len(said) > 1 else None))
+    return found
 
 
 def _given_in(window: Window) -> list[ColumnElement[bool]]:

@@ -51,7 +51,7 @@ from core.score import Score
 from core.stats.labelling import Pool, fold_of, label_chances
 from core.stats.sampling import draw
 from core.store import audit
-from core.store.estimates import SAMPLED, judged_by_name, labels_by_request
+from core.store.estimates import SAMPLED, all_labels, judged_by_name
 from core.store.judge_tables import judging, rubric
 from core.store.review_tables import review, review_plan, review_turn
 from core.store.scores import write_scores
@@ -214,21 +214,16 @@ def _pool(connection: Connection, rubric_name: str, now: datetime) -> list[_Cand
     since = now - timedelta(days=POOL_DAYS)
     window = Window(since, None)
     best = judged_by_name(window, None, rubric.c.name == rubric_name)
-    labels = labels_by_request(window)
+    labels = all_labels(connection, window)
     on = and_(_R.trace_id == best.c.trace_id, _R.span_id == best.c.span_id, _R.day == best.c.day)
-    label_on = and_(
-        labels.c.trace_id == best.c.trace_id,
-        labels.c.span_id == best.c.span_id,
-        labels.c.name == best.c.name,
-    )
     readable = exists().where(
         content.c.trace_id == best.c.trace_id,
         content.c.span_id == best.c.span_id,
         content.c.day == best.c.day,
     )
     statement = (
-        select(best, labels.c.value.label("label"), tokens()["output_tokens"].label("length"))
-        .select_from(best.join(request, on).outerjoin(labels, label_on))
+        select(best, tokens()["output_tokens"].label("length"))
+        .select_from(best.join(request, on))
         .where(_R.counted, _R.day >= since.date(), readable)
         .order_by(best.c.started_at.desc(), best.c.trace_id, best.c.span_id, best.c.name)
         .limit(POOL_ROWS)
@@ -245,8 +240,9 @@ def _pool(connection: Connection, rubric_name: str, now: datetime) -> list[_Cand
                 *key, row.rubric_id, row.started_at, row.first_id, row.label_chance or 0.0, of
             )
         one.values.append(row.value)
-        if row.label is not None:
-            one.misses.append(abs(row.label - row.value))
+        label = labels.get((row.trace_id, row.span_id, row.name))
+        if label is not None:
+            one.misses.append(abs(label - row.value))
     return list(found.values())
 
 
