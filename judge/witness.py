@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection
 
-from core.judging.investigation import moment
+from core.judging.investigation import CHANGE_MIN, moment
 from core.stats.anchors import anchor_effect
+from core.stats.change import change_point
 from core.stats.verdict import Effect, Verdict, who_moved
 from core.store import anchors
 from core.store.alerts import Found, anchors_key
@@ -18,6 +20,7 @@ from core.store.watches import Watched
 
 _RULE = "A scorer is a fixed rule, which cannot move."
 _ROUNDS = 60
+_ANCHORS_MAX = 3000
 
 
 def anchors_since(
@@ -43,8 +46,8 @@ def anchors_since(
 
 def judge_moved(connection: Connection, one: anchors.Judging, rubric_id: int, now: datetime) -> Found:
     """The alert about a judge whose anchors are scored otherwise than at first."""
-    off = anchors.differences(connection, one, rubric_id, None)
-    moved = _effect(off)
+    off = anchors.differences(connection, one, rubric_id, None, _ANCHORS_MAX)
+    moved = _effect(off[_cut(off, one.id) :])
     way = "lower" if (moved.value if moved else 0.0) < 0 else "higher"
     much = f"{abs(moved.value):.2f} " if moved else ""
     interval = ""
@@ -83,6 +86,14 @@ def judge_moved(connection: Connection, one: anchors.Judging, rubric_id: int, no
             "found_at": moment(now),
         },
     )
+
+
+def _cut(off: Sequence[tuple[str, datetime, float]], seed: int) -> int:
+    """Where the differences are best cut in two: what comes after is the judge as it is now."""
+    if len(off) < CHANGE_MIN:
+        return 0
+    values = np.array([difference for _, _, difference in off])
+    return change_point(values, np.random.default_rng(seed)).at
 
 
 def _effect(off: Sequence[tuple[str, datetime, float]]) -> Effect | None:

@@ -22,6 +22,7 @@ from web.session import Visitor
 
 # The pages that show times of requests, in the reader's zone.
 _TIMED = ("/overview", "/attribution", "/requests", "/traces", "/settings", "/quality", "/reviews")
+_TIMED = ("/overview", "/attribution", "/requests", "/traces", "/alerts", "/settings")
 
 
 def script_json(value: Any) -> str:

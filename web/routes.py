@@ -27,6 +27,7 @@ from core.store.session import tenant
 from core.window import Window
 from web import api_docs, attribution, chart, judged, listing, quality, session
 from web.address import Address, came_from_form, parse_address
+from web.alerts import add_alerts
 from web.assets import add_assets
 from web.overview import overview
 from web.pages import render, script_json
@@ -65,6 +66,7 @@ def router(web: Web) -> APIRouter:
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, route_class=PageRoute)
     parts = Parts(web.engine, web.door, web.clock, web.secure_cookies, web.vault)
     add_sign_in(routes, parts)
+    add_alerts(routes, parts)
     add_settings(routes, parts)
     add_reviews(routes, parts)
     add_assets(routes)

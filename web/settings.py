@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -13,9 +14,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from core.access import ROLES, Access, check_role, new_key
 from core.account import NAME_MAX, PEOPLE_ROLES, Account, check_people_role
+from core.channel import SECRET_PREFIX, check_channel
 from core.errors import BadInput, Forbidden, NotFound, TripointError
 from core.password import LENGTH_MIN, SALT_BYTES, check_password, hash_password
-from core.store import accounts, audit, keys, sessions, sign_in
+from core.store import accounts, audit, deliveries, keys, sessions, sign_in
 from core.store.session import tenant, transaction
 from web import session
 from web.audit import said
@@ -50,6 +52,7 @@ def add_settings(routes: APIRouter, parts: Parts) -> None:
     _add_people(routes, parts)
     _add_members(routes, parts)
     _add_account(routes, parts)
+    _add_channels(routes, parts)
     _add_log(routes, parts)
 
 
@@ -233,6 +236,45 @@ def _has_account(access: Access) -> int:
     if access.account_id is None:
         raise Forbidden("You came with a sign-in link, which has no password and no other sessions.")
     return access.account_id
+
+
+def _add_channels(routes: APIRouter, parts: Parts) -> None:
+    admin, posted = parts.administrator(), parts.posted()
+
+    @routes.get("/settings/channels")
+    def show_channels(request: Request, access: Access = admin) -> Response:
+        with tenant(parts.engine, access.project_id) as connection:
+            found = deliveries.channels(connection)
+            last = deliveries.last_of_channels(connection)
+        return _page(request, parts, "channels", channels=found, last=last, prefix=SECRET_PREFIX)
+
+    @routes.post("/settings/channels")
+    def add_channel(request: Request, access: Access = admin, form: Form = posted) -> Response:
+        def add() -> dict[str, Any]:
+            kind, given = form.get("kind", ""), {name: form.get(name, "") for name in ("url", "secret")}
+            to = re.split(r"[\s,;]+", form.get("to", "").strip()) if kind == "email" else []
+            url, secret = (given["url"], given["secret"]) if kind == "webhook" else ("", "")
+            wanted = check_channel(form.get("name", ""), kind, url, secret, to)
+            with tenant(parts.engine, access.project_id) as connection:
+                deliveries.add_channel(
+                    connection, access.project_id, wanted.name, wanted.kind, wanted.body, access.who
+                )
+            return {"done": f"Alerts that open from now on are sent to {wanted.name} too."}
+
+        return _then(request, parts, "/settings/channels", add)
+
+    @routes.post("/settings/channels/{channel_id}/remove")
+    def remove_channel(
+        request: Request, channel_id: Number, access: Access = admin, form: Form = posted
+    ) -> Response:
+        def remove() -> dict[str, Any]:
+            with tenant(parts.engine, access.project_id) as connection:
+                deliveries.remove_channel(
+                    connection, access.project_id, channel_id, access.who, parts.clock()
+                )
+            return {"done": "The channel is removed. Nothing more is sent to it."}
+
+        return _then(request, parts, "/settings/channels", remove)
 
 
 def _add_log(routes: APIRouter, parts: Parts) -> None:

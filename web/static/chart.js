@@ -35,7 +35,11 @@
       const style = getComputedStyle(document.documentElement);
       const spec = structuredClone(given);
       const colours = spec.usermeta.colours.map(function (name) { return style.getPropertyValue(name).trim(); });
-      if (spec.encoding.color) spec.encoding.color.scale.range = colours;
+      if (spec.layer) spec.layer.forEach(function (layer, at) {
+        layer.mark.color = colours[at];
+        if (layer.mark.point) layer.mark.point.color = colours[at];
+      });
+      else if (spec.encoding.color) spec.encoding.color.scale.range = colours;
       else spec.mark.color = colours[0];
       vegaEmbed(box, spec, {
         actions: false,
