@@ -6,15 +6,19 @@ import os
 import signal
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 from celery import Celery
 from celery.signals import beat_embedded_init, worker_process_init
 from sqlalchemy import Engine
 
+from alerts.deliver import Post, deliver_all
+from alerts.mail import Mail
 from collector.settle import settle_all
 from core.store.partitions import make_ahead
 from core.store.prices import Shelf
 from core.store.session import open_engine
+from judge import anchors, drift, queue
 from judge.ask import Desk, ask_all
 from judge.models import HttpModel
 from judge.sample import sample_all
@@ -24,6 +28,9 @@ from supervisor.child import die_with_parent
 _SETTLE_EVERY_S = 2.0
 _PARTITIONS_EVERY_S = 3600.0
 _JUDGE_EVERY_S = 3.0
+_WATCH_EVERY_S = 15.0
+_DELIVER_EVERY_S = 5.0
+_UPKEEP_EVERY_S = 300.0
 
 QUEUES = ("settling", "judging")
 """Judges take their time: what they are asked waits in a queue of its own, and holds up no settling."""
@@ -42,17 +49,16 @@ def create_worker(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         timezone="UTC",
         task_default_queue="settling",
-        task_routes={"judge.*": {"queue": "judging"}},
-        # A tick that nobody took in time is worthless: the next one does its work.
+        task_routes={"judge.*": {"queue": "judging"}, "alerts.*": {"queue": "judging"}},
         beat_schedule={
-            "settle": {"task": "settle", "schedule": _SETTLE_EVERY_S, "options": {"expires": 10}},
-            "partitions": {
-                "task": "partitions",
-                "schedule": _PARTITIONS_EVERY_S,
-                "options": {"expires": 600},
-            },
-            "sample": {"task": "judge.sample", "schedule": _JUDGE_EVERY_S, "options": {"expires": 10}},
-            "ask": {"task": "judge.ask", "schedule": _JUDGE_EVERY_S, "options": {"expires": 10}},
+            "settle": _every(_SETTLE_EVERY_S, "settle"),
+            "partitions": _every(_PARTITIONS_EVERY_S, "partitions"),
+            "sample": _every(_JUDGE_EVERY_S, "judge.sample"),
+            "ask": _every(_JUDGE_EVERY_S, "judge.ask"),
+            "watch": _every(_WATCH_EVERY_S, "judge.watch"),
+            "anchors": _every(_UPKEEP_EVERY_S, "judge.anchors"),
+            "reviews": _every(_UPKEEP_EVERY_S, "judge.reviews"),
+            "deliver": _every(_DELIVER_EVERY_S, "alerts.deliver"),
         },
     )
     if broker_url.startswith(("redis", "rediss", "valkey")):
@@ -63,6 +69,11 @@ def create_worker(settings: Settings) -> Celery:
             "unacked_restore_throttle": 1,
         }
     return app
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    """A tick that nobody took in time is worthless: the next one does its work."""
+    return {"task": task, "schedule": seconds, "options": {"expires": max(10.0, min(seconds, 600.0))}}
 
 
 settings = Settings()
@@ -83,6 +94,23 @@ def _shelf() -> Shelf:
 def _desk() -> Desk:
     model = HttpModel(os.environ, tuple(settings.judge_urls.replace(",", " ").split()))
     return Desk(_engine(), model, _shelf().book, lambda: datetime.now(UTC))
+
+
+@cache
+def _post() -> Post:
+    """How messages about alerts leave, by the settings."""
+    mail = None
+    if settings.smtp_host:
+        password = settings.smtp_password
+        mail = Mail(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            sender=settings.smtp_from or f"tripoint@{settings.smtp_host}",
+            user=settings.smtp_user,
+            password=password.get_secret_value() if password else None,
+            security=settings.smtp_security,
+        )
+    return Post(settings.public_url, mail, settings.private_webhooks, os.environ)
 
 
 @worker_process_init.connect
@@ -128,3 +156,27 @@ def ask() -> int:
     """Ask the judges what is owed to them."""
     _shelf().refresh()
     return ask_all(_desk())
+
+
+@app.task(name="judge.watch", time_limit=600)
+def watch() -> int:
+    """Look at what was judged since, and open alerts where a stream has moved."""
+    return drift.check_all(_engine(), datetime.now(UTC))
+
+
+@app.task(name="judge.anchors", time_limit=600)
+def judge_anchors() -> int:
+    """Have frozen answers judged again where it is their time."""
+    return anchors.schedule_all(_engine(), datetime.now(UTC))
+
+
+@app.task(name="judge.reviews", time_limit=600)
+def reviews() -> int:
+    """Draw answers for people to label."""
+    return queue.fill_all(_engine(), datetime.now(UTC))
+
+
+@app.task(name="alerts.deliver", time_limit=600)
+def deliver() -> int:
+    """Tell those who asked to be told of alerts."""
+    return deliver_all(_engine(), _post(), datetime.now(UTC))

@@ -21,8 +21,9 @@ from web.safety import protect
 from web.session import Visitor
 
 # The pages that show times of requests, in the reader's zone.
-_TIMED = ("/overview", "/attribution", "/requests", "/traces", "/settings", "/quality", "/reviews")
-_TIMED = ("/overview", "/attribution", "/requests", "/traces", "/alerts", "/settings")
+_TIMED = (
+    "/overview", "/attribution", "/requests", "/traces", "/quality", "/alerts", "/reviews", "/judging", "/settings",
+)  # fmt: skip
 
 
 def script_json(value: Any) -> str:

@@ -45,6 +45,16 @@ OWNED = {
     "review_plan": "project_id",
     "review": "project_id",
     "review_turn": "project_id",
+    "drift_setting": "project_id",
+    "stream": "project_id",
+    "watch": "project_id",
+    "anchor_set": "project_id",
+    "anchor_item": "project_id",
+    "anchor_reference": "project_id",
+    "anchor_watch": "project_id",
+    "alert": "project_id",
+    "channel": "project_id",
+    "delivery": "project_id",
 }
 _PLACE = "current_date, 'x', 'x', now()"
 # In this order, each below what it points to.
@@ -67,6 +77,21 @@ JUDGED = (
     "INSERT INTO review (project_id, rubric_id, rubric_name, purpose, day, trace_id, span_id, started_at, place)"
     f" SELECT {{id}}, id, 'x', 'drawn', {_PLACE}, 0 FROM rubric",
     "INSERT INTO review_turn (project_id, review_id, rater, leased_until) SELECT {id}, id, 'x', now() FROM review",
+    "INSERT INTO drift_setting (project_id) VALUES ({id})",
+    "INSERT INTO stream (project_id, rubric_id) SELECT {id}, id FROM rubric",
+    "INSERT INTO watch (project_id, stream_id, dimension, state) SELECT {id}, id, 'x', '{{}}' FROM stream",
+    "INSERT INTO anchor_set (project_id, rubric_id, name, size) SELECT {id}, id, 'x', 1 FROM rubric",
+    "INSERT INTO anchor_item (project_id, set_id, place, trace_id, span_id, day, started_at, material, labels)"
+    " SELECT {id}, id, 0, 'x', 'x', current_date, now(), '{{}}', '{{}}' FROM anchor_set",
+    "INSERT INTO anchor_reference (project_id, set_id, judge_id, place, scores, scored_at)"
+    " SELECT {id}, s.id, j.id, 0, '{{}}', now() FROM anchor_set s, judge j",
+    "INSERT INTO anchor_watch (project_id, set_id, judge_id, dimension, alpha, state)"
+    " SELECT {id}, s.id, j.id, 'x', 0.01, '{{}}' FROM anchor_set s, judge j",
+    "INSERT INTO alert (project_id, kind, key, severity, title, verdict, body, opened_at)"
+    " VALUES ({id}, 'drift', 'x', 'page', 'x', 'system', '{{}}', now())",
+    "INSERT INTO channel (project_id, name, kind, body) VALUES ({id}, 'x', 'webhook', '{{}}')",
+    "INSERT INTO delivery (project_id, alert_id, channel_id, event, not_before, created_at)"
+    " SELECT {id}, a.id, c.id, 'opened', now(), now() FROM alert a, channel c",
 )
 
 
