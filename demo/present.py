@@ -13,9 +13,12 @@ from typing import Any
 
 from rich.console import Console
 
-from demo import run
-from demo.show import attribution, print_table, progress, settle
+from demo import quality, run
+from demo.show import attribution, print_quality, print_table, progress, settle
 from demo.workload import DAYS, visits
+
+# With fewer visits what is planted in their quality is too rare to be found.
+_ENOUGH_TO_FIND = 0.9
 
 WhenReady = Callable[[dict[str, Any]], bool]
 
@@ -61,6 +64,8 @@ def _load(ready: dict[str, Any], provider_url: str, say: Callable[[str], None], 
     )
     settle(ready["url"], ready["admin_key"])
     print_table(attribution(ready["url"], ready["read_key"]), Console(width=max(Console().width, 120)))
+    found = quality.judge(ready["url"], ready["admin_key"], provider_url, say, share >= _ENOUGH_TO_FIND)
+    print_quality(found, Console(width=max(Console().width, 120)))
     print(f"Dashboard, until this command stops: {ready['dashboard']}", flush=True)
 
 

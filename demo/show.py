@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from core.errors import Unavailable
+from demo.quality import Found
 
 _METRICS = "requests,cost,input_tokens,output_tokens,latency_p50,ttft_p50"
 
@@ -56,6 +57,26 @@ def print_table(answer: dict[str, Any], console: Console) -> None:
         f"{coverage['priced']:,} of {coverage['requests']:,} requests have a price"
         + (f"; without one, and in no sum: {reasons}." if reasons else ".")
     )
+
+
+def print_quality(found: Found, console: Console) -> None:
+    """What was judged and what was found."""
+    console.print(
+        f"{found.judged:,} judgements and {found.labels:,} labels, all simulated; judging cost"
+        f" ${Decimal(found.cost):,.4f}, which no total above holds."
+    )
+    if not found.alerts:
+        console.print("No alert: nothing has moved as far as these few answers tell.")
+    for title, verdict in found.alerts:
+        console.print(f"Alert: {title}. {_WHO.get(verdict, verdict)}")
+
+
+_WHO = {
+    "system": "The answers changed.",
+    "judge": "The judge changed.",
+    "both": "The answers and the judge changed.",
+    "undetermined": "Who changed is not known yet.",
+}
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

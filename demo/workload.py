@@ -7,17 +7,19 @@ input mu 6.999 sigma 1.360, output mu 2.788 sigma 0.847; cut at the traces' maxi
 process whose rate follows the hour and the weekday; users are zipf-distributed. Speeds, error rates, cache
 shares and confidences are assumptions, chosen to look like a normal week.
 
-Two things in it are planted, so that there is something to find, and are not from any trace:
+Three things in it are planted, so that there is something to find, and are not from any trace:
 
 - From the tenth day on, release 2026.11 of the code assistant sends twice the input with every review: a review
   becomes about twice as dear.
 - On the twelfth day Claude's premium model takes four times as long to its first token.
+- From the ninth day on the lightweight tier of the support bot evades six questions of ten.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,9 +32,15 @@ DAYS = 14
 USERS = 500
 DEAR_FROM_DAY = 9  # counted from 0
 SLOW_ON_DAY = 11
+EVASIVE_FROM_DAY = 8
+EVASIVE = "Please look it up on our help pages."
+CASE = re.compile(r"Case (\d+)-\d+")
+"""What the support bot ends its answers with: the number of the day, and one of the visit."""
 RELEASES = ("2026.10", "2026.11")
 _SLOW_MODEL = "claude-opus-4-1"
 _GROWN = "code-review"
+_LIGHTWEIGHT = ("gpt-4o-mini", "claude-haiku-4-5")
+_EVADED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ class Visit:
         cached = chance.random() < self.feature.cached and asked > 1024
         return {
             "id": f"{chance.getrandbits(96):024x}",
-            "answer": self._answer(turn, chance),
+            "answer": self._answer(turn, model, chance),
             "input_tokens": asked,
             "cache_read_tokens": asked // 128 * 128 * 3 // 4 if cached and model != "acme-llama-70b" else 0,
             "output_tokens": answered,
@@ -183,12 +191,16 @@ class Visit:
             "fail": _failures(chance),
         }
 
-    def _answer(self, turn: int, chance: random.Random) -> str:
+    def _answer(self, turn: int, model: str, chance: random.Random) -> str:
         if self.feature.name != "support-chat":
             return self.feature.answer
+        # A chance of its own, so that what is planted moves nothing else.
+        own = random.Random(f"{self.seed}/{turn}/{model}")
+        evades = model in _LIGHTWEIGHT and self.day >= EVASIVE_FROM_DAY and own.random() < _EVADED
+        said = EVASIVE if evades else self.feature.answer
         unsure = turn < len(_UNSURE) and chance.random() < _UNSURE[turn]
         confidence = chance.uniform(0.2, 0.55) if unsure else chance.uniform(0.65, 0.99)
-        return f"{self.feature.answer}\nconfidence: {confidence:.2f}"
+        return f"{said} Case {self.day}-{own.randrange(10**6):06d}.\nconfidence: {confidence:.2f}"
 
 
 def _failures(chance: random.Random) -> list[int]:

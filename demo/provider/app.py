@@ -7,7 +7,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from demo.provider import anthropic_wire, openai_wire
 from demo.provider.answer import Answer, Asked, Tokens, answer_to
 from demo.provider.behaviour import HEADER, Behaviour, BehaviourError, read_behaviour
 from demo.provider.frames import Frame
+from demo.provider.judge import SimulatedJudge
 
 SIMULATED = {"x-simulated-provider": "tripoint"}
 _REMEMBERED = 20_000
@@ -95,6 +96,7 @@ class Simulator:
         self.wait = wait
         self.log: deque[Served] = deque(maxlen=_REMEMBERED)
         self._turns = itertools.count()
+        self._judge = SimulatedJudge()
 
     async def answer(self, request: Request) -> Response:
         """A request to one of the three wires that carry on a conversation."""
@@ -112,7 +114,9 @@ class Simulator:
             told = str(error) if isinstance(error, BehaviourError) else None
             return self._refusal(wire.error, served, 400, turn, Behaviour(), told)
         served.model, served.stream = asked.model, bool(body.get("stream"))
-        if not _has_key(request):
+        if (verdict := self._judge.verdict(body)) is not None:
+            behaviour = replace(behaviour, answer=verdict)
+        elif not _has_key(request):
             return self._refusal(wire.error, served, 401, turn, behaviour)
         wait = self.wait if behaviour.wait is None else behaviour.wait
         if served.attempt < len(behaviour.fail):
