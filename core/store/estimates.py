@@ -40,17 +40,16 @@ _J = judging.c
 
 SAMPLED = ("sample", "escalated")
 """The purposes of judgements that stand for requests of the sample."""
-JUDGE_SOURCE = "tripoint.judge"
 _REASONS_MAX = 1000
 
 
 def read_judged(engine: Engine, project_id: int, question: CostQuestion, name: str | None = None) -> Slice:
     """What estimates of the requests of a question are made of, on the dimension of quality `name` or on every one;
-    two statements, at one moment. The judge's own calls are none of these requests."""
+    two statements, at one moment."""
     with tenant(engine, project_id) as connection:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         as_of = connection.exec_driver_sql("SELECT now()").scalar_one()
-        answer = connection.execute(grouped(question, False, not_the_judges())).mappings()
+        answer = connection.execute(grouped(question, by_key=False)).mappings()
         total, *cells = [dict(row) for row in answer]
         judged = _judged(connection, question, name)
     split = bool(key_names(question))
@@ -94,11 +93,6 @@ def reasons_of(connection: Connection, trace_id: str) -> dict[str, str]:
         for row in rows
         for dimension, words in (row.said or {}).items()
     }
-
-
-def not_the_judges() -> ColumnElement[bool]:
-    """True of requests that are no calls to our own judges."""
-    return _R.source != JUDGE_SOURCE
 
 
 def _cell(question: CostQuestion, row: dict[str, Any]) -> Cell:
@@ -159,7 +153,7 @@ def _statement(question: CostQuestion, name: str | None) -> Select[Any]:
             best.c.escalated,
         )
         .select_from(source)
-        .where(*where(question), not_the_judges())
+        .where(*where(question))
     )
 
 

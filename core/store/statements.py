@@ -190,18 +190,13 @@ def _source(question: CostQuestion, by_key: bool) -> FromClause:
     return request if by_key else with_users(question.group_by)
 
 
-def grouped(question: CostQuestion, by_key: bool, *also: ColumnElement[bool]) -> Select[Any]:
-    """The total (`is_total`, first) and the rows that the question wants, from one pass over the requests, those
-    alone of which `also` is true."""
+def grouped(question: CostQuestion, by_key: bool) -> Select[Any]:
+    """The total (`is_total`, first) and the rows that the question wants, from one pass over the requests."""
     keyed = keys(question, by_key)
     metrics = [SUMS[name].label(f"m_{name}") for name in sums_of([question])]
     if question.order in OTHERS:
         metrics.append(OTHERS[question.order].label(f"m_{question.order}"))
-    inner = (
-        select(*keyed, *metrics, *counts())
-        .select_from(_source(question, by_key))
-        .where(*where(question), *also)
-    )
+    inner = select(*keyed, *metrics, *counts()).select_from(_source(question, by_key)).where(*where(question))
     return leading(
         question, inner.group_by(*(literal_column(key.name) for key in keyed)).cte("grouped"), by_key
     )
