@@ -15,7 +15,16 @@ from api import examples
 from core.access import Access
 from core.errors import BadQuestion
 from core.ledger import is_hex
-from core.review import A_DAY_MAX, NOW_MAX, REASON_MAX, SECOND_SHARE, Item, Queue
+from core.review import (
+    A_DAY_MAX,
+    COMMENT_MAX,
+    NOW_MAX,
+    REASON_MAX,
+    SECOND_SHARE,
+    Item,
+    Queue,
+    check_words,
+)
 from core.store.partitions import ensure_days
 from core.store.reviews import (
     ask_reviews,
@@ -152,7 +161,7 @@ class Answer(BaseModel):
     levels: dict[str, StrictInt] | None = Field(
         None, description="dimension → number of its level, 1 the worst; all dimensions of the rubric"
     )
-    comment: str | None = Field(None, max_length=2000)
+    comment: str | None = Field(None, max_length=COMMENT_MAX)
     skip: str | None = Field(None, max_length=REASON_MAX, description="why it is left to others")
 
 
@@ -224,8 +233,6 @@ def _add_items(routes: APIRouter, engine: Engine, clock: Callable[[], datetime],
         access: Access = reviewer,
         rubric: Annotated[str | None, Query(max_length=100, description="of this rubric alone")] = None,
     ) -> NextOut:
-        if rubric is not None and "\0" in rubric:
-            raise BadQuestion("A rubric's name holds no NUL.")
         with tenant(engine, access.project_id) as connection:
             item = next_review(connection, access.project_id, access.who, clock(), rubric)
         return NextOut(item=item and _item_out(item))
@@ -234,14 +241,13 @@ def _add_items(routes: APIRouter, engine: Engine, clock: Callable[[], datetime],
     def answer_review(review_id: _Number, given: Answer, access: Access = reviewer) -> Answered:
         if (given.levels is None) == (given.skip is None):
             raise BadQuestion("Give either levels or skip.")
-        if given.comment and "\0" in given.comment:
-            raise BadQuestion("comment holds the character NUL. Leave it out.")
+        comment = check_words("comment", given.comment or "", COMMENT_MAX) or None
         now = clock()
         ensure_days(engine, [now.date()])
         with tenant(engine, access.project_id) as connection:
             at = (connection, access.project_id, review_id, access.who)
             if given.levels is not None:
-                save_labels(*at, given.levels, now, (given.comment or "").strip() or None)
+                save_labels(*at, given.levels, now, comment)
                 return Answered(outcome="labelled")
             skip_review(*at, given.skip or "", now)
             return Answered(outcome="skipped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,6 +19,8 @@ NOW_MAX = 1000
 REASON_MAX = 500
 SECOND_SHARE = 0.2
 """The share of the items that two people label, unless somebody chose another."""
+COMMENT_MAX = 2000
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 POOL_DAYS = 28
 """Answers are drawn from those judged of so many last days."""
 
@@ -78,6 +81,28 @@ class Queue:
     progress: Sequence[Progress]
 
 
+def check_rubric_name(name: str) -> str:
+    """The name where a rubric may have it."""
+    if not _NAME.fullmatch(name):
+        raise BadQuestion(
+            f"rubric={name[:60]!r} is not a rubric's name. Use one that answers were judged by here."
+        )
+    return name
+
+
+def check_words(name: str, words: str, most: int) -> str:
+    """A text within bounds that can be stored, without the spaces around it."""
+    if len(words) > most:
+        raise BadQuestion(f"{name} is longer than {most} characters. Shorten it.")
+    if "\0" in words:
+        raise BadQuestion(f"{name} holds the character NUL. Leave it out.")
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        raise BadQuestion(f"{name} holds half a character. Send whole UTF-8.") from None
+    return words.strip()
+
+
 def check_levels(rubric: Rubric, levels: Mapping[str, int]) -> dict[str, int]:
     """A level's number (1 is the worst) for each dimension of the rubric, or a `BadQuestion`."""
     names = [one.name for one in rubric.dimensions]
@@ -94,9 +119,7 @@ def check_levels(rubric: Rubric, levels: Mapping[str, int]) -> dict[str, int]:
 
 def check_reason(reason: str) -> str:
     """Why somebody skips: in words, within bounds."""
-    words = reason.strip()
+    words = check_words("The reason", reason, REASON_MAX)
     if not words:
         raise BadQuestion("Say why you skip this one: it tells what the labels leave out.")
-    if len(words) > REASON_MAX or "\0" in words:
-        raise BadQuestion(f"The reason is longer than {REASON_MAX} characters, or holds a NUL. Shorten it.")
     return words

@@ -15,8 +15,19 @@ from sqlalchemy import Connection
 from core import csv_text
 from core.access import Access
 from core.agreeing import Agreeing, agreements
-from core.errors import BadInput, BadQuestion, Forbidden, NotFound
-from core.review import A_DAY_MAX, NOW_MAX, REASON_MAX, SECOND_SHARE, Item, Plan, Progress, Queue
+from core.errors import BadInput, Forbidden, NotFound
+from core.review import (
+    A_DAY_MAX,
+    COMMENT_MAX,
+    NOW_MAX,
+    REASON_MAX,
+    SECOND_SHARE,
+    Item,
+    Plan,
+    Progress,
+    Queue,
+    check_words,
+)
 from core.stats.agreement import Agreement
 from core.store.labels import all_labels, read_rated
 from core.store.partitions import ensure_days
@@ -46,7 +57,6 @@ SKIPS = (
 )
 """Reasons to choose from; any other may be typed."""
 _LEVEL = "level."
-_COMMENT_MAX = 2000
 # A text is shown up to here; the rest unfolds.
 _FOLD = 1800
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -73,8 +83,6 @@ def _add_pages(routes: APIRouter, parts: Parts) -> None:
 
     @routes.get("/reviews", response_model=None)
     def show_queue(request: Request, item: str = "", rubric: str = "", access: Access = reader) -> Response:
-        if rubric and (len(rubric) > 100 or "\0" in rubric):
-            raise BadQuestion("There is no rubric of that name.")
         now = parts.clock()
         with tenant(parts.engine, access.project_id) as connection:
             shown = _item(connection, parts, access, item, rubric) if access.may_review() else None
@@ -164,7 +172,12 @@ def _add_forms(routes: APIRouter, parts: Parts) -> None:
                 if form.get("action") == "skip":
                     skip_review(*at, form.get("reason", ""), now)
                     return {"done": "Skipped. It waits for others."}
-                save_labels(*at, _levels(form), now, _comment(form.get("comment", "")))
+                save_labels(
+                    *at,
+                    _levels(form),
+                    now,
+                    check_words("The comment", form.get("comment", ""), COMMENT_MAX) or None,
+                )
             return {"done": "Saved.", "change": review_id}
 
         back = f"/reviews?item={review_id}" if form.get("own") else "/reviews"
@@ -185,13 +198,6 @@ def _levels(form: Form) -> dict[str, int]:
                 raise BadInput("A level is the number of one that is listed.")
             found[name.removeprefix(_LEVEL)] = int(value)
     return found
-
-
-def _comment(text: str) -> str | None:
-    words = text.strip()
-    if len(words) > _COMMENT_MAX or "\0" in words:
-        raise BadInput(f"The comment is longer than {_COMMENT_MAX} characters, or holds a NUL. Shorten it.")
-    return words or None
 
 
 def _whole(text: str, what: str, most: int) -> int | None:

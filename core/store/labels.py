@@ -16,6 +16,7 @@ from core.errors import BadQuestion
 from core.judged import JUDGED_MAX
 from core.judging.rubric import Rubric
 from core.label import EXPORT_MAX, Given, Label
+from core.review import check_rubric_name
 from core.store import audit
 from core.store.estimates import judged_by_name
 from core.store.judge_tables import judging
@@ -47,6 +48,7 @@ def find_labels(
     however many they are."""
     conditions = [_S.source == "label", _S.span_id.is_not(None), *_given_in(window)]
     if rubric_name:
+        check_rubric_name(rubric_name)
         conditions.append(func.split_part(_S.name, ".", 1) == rubric_name)
     if cursor:
         at, id = _read_cursor(cursor)

@@ -46,6 +46,7 @@ from core.review import (
     Queue,
     check_levels,
     check_reason,
+    check_rubric_name,
 )
 from core.score import Score
 from core.stats.labelling import Pool, fold_of, label_chances
@@ -81,6 +82,7 @@ def set_plan(
 ) -> None:
     """How many a day from now on, by a rubric of the project; what is None stays as it was. The salt of a rubric is the
     first one that was given, for ever."""
+    check_rubric_name(rubric_name)
     if not connection.execute(select(exists().where(rubric.c.name == rubric_name))).scalar():
         raise NotFound(
             f"Nothing was judged by a rubric {rubric_name[:100]!r} in this project. Start a policy with it first."
@@ -345,6 +347,8 @@ def next_review(
 ) -> Item | None:
     """The item that is this person's turn, leased to him for a quarter of an hour; the same one until he saves or
     skips it. None where nothing waits for him."""
+    if rubric_name:
+        check_rubric_name(rubric_name)
     _take_turns(connection, project_id)
     own = exists().where(_T.review_id == _V.id, _T.rater == rater, _T.outcome == "leased").correlate(review)
     statement = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,7 +56,9 @@ def answers(
 
 
 def post(client: httpx.Client, key: dict[str, str], path: str = "reviews", **body: Any) -> httpx.Response:
-    return client.post(f"/api/v1/{path}", json=body, headers=key)
+    # As escapes, so that half a character can be sent too.
+    headers = key | {"content-type": "application/json"}
+    return client.post(f"/api/v1/{path}", content=json.dumps(body), headers=headers)
 
 
 def take(client: httpx.Client, key: dict[str, str]) -> Any:
@@ -300,8 +303,12 @@ def test_what_is_not_understood_is_refused(
         ("reviews", {"rubric": "tone"}, "Say how many"),
         ("reviews", {"rubric": "nonsense", "now": 1}, "Start a policy with it first"),
         ("reviews", {"rubric": "tone", "now": 1001}, "now"),
+        ("reviews", {"rubric": "to\0ne", "now": 1}, "is not a rubric's name"),
+        ("reviews", {"rubric": "\ud800", "now": 1}, "rubric"),
         ("reviews", {"rubric": "tone", "requests": [{"trace_id": "x", "span_id": "y"}]}, "requests.0"),
         (at, {}, "Give either levels or skip"),
+        (at, {"skip": "\ud800"}, "skip"),
+        (at, {"levels": ALL, "comment": "a\0b"}, "character NUL"),
         (at, {"levels": {"tone": 1}}, "brevity has no level"),
         (at, {"levels": ALL | {"tone": 4}}, "tone has levels 1 to 3"),
         (at, {"levels": ALL | {"taste": 1}}, "There is no dimension 'taste'"),
