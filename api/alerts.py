@@ -99,7 +99,7 @@ class AlertLine(BaseModel):
     severity: Literal["page", "notice"]
     state: Literal["open", "acknowledged", "resolved"]
     title: str
-    verdict: str
+    verdict: str = Field(description="who moved, as far as was known when it opened")
     opened_at: datetime
     acknowledged_at: datetime | None
     acknowledged_by: str | None
@@ -126,6 +126,9 @@ class AlertOut(AlertLine):
     model_config = ConfigDict(json_schema_extra={"example": examples.ALERT})
 
     body: dict[str, Any]
+    later: dict[str, Any] | None = Field(
+        description="who moved, where that became clear only after anchors were judged again"
+    )
     deliveries: list[DeliveryOut]
 
 
@@ -277,4 +280,4 @@ def _out(connection: Any, one: alerts.Alert) -> AlertOut:
         DeliveryOut(**{name: getattr(row, name) for name in DeliveryOut.model_fields})
         for row in deliveries.of_alert(connection, one.id)
     ]
-    return AlertOut(**_line(one), body=dict(one.body), deliveries=sent)
+    return AlertOut(**_line(one), body=dict(one.body), later=one.later and dict(one.later), deliveries=sent)

@@ -70,6 +70,7 @@ ALERT: dict[str, Any] = {
         " with it.",
         "examples": {"before": [], "after": [_EXAMPLE]},
     },
+    "later": None,
     "deliveries": [
         {
             "channel": "on call",

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from core.judging import investigation
 from core.judging.investigation import Scored
 from core.stats.change import Change
-from core.stats.verdict import Verdict
+from core.stats.verdict import Effect, Verdict
 from core.store import judged
 from core.store.alerts import Found, key_of
 from core.store.watches import Watched
@@ -52,6 +52,25 @@ def investigate(connection: Connection, watch: Watched, streams: int, now: datet
         verdict=verdict.who,
         body=body,
     )
+
+
+def look_again(
+    connection: Connection, watch: Watched, body: Mapping[str, Any], now: datetime
+) -> dict[str, Any] | None:
+    """Who moved, from anchors that were judged since the alert opened; None while that is still not clear."""
+    change = body["change"]
+    if not change:
+        return None
+    effect = Effect(change["effect"], change["effect_low"], change["effect_high"], change["after"]["count"])
+    verdict, witness = anchors_since(connection, watch, effect, datetime.fromisoformat(change["at"]))
+    if verdict.who == "undetermined":
+        return None
+    return {
+        "verdict": _verdict(verdict),
+        "sentence": f"{_WHO[verdict.who]}. {verdict.reason}",
+        "anchors": witness,
+        "at": investigation.moment(now),
+    }
 
 
 def _parts(

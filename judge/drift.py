@@ -14,10 +14,10 @@ from sqlalchemy import Connection, Engine
 from core.stats.sampling import draw
 from core.stats.stream import Stream, changed, equal_chance, feed
 from core.store import anchors, watches
-from core.store.alerts import anchors_key, key_of, open_about, open_alert
+from core.store.alerts import anchors_key, clear_up, key_of, open_about, open_alert, unclear
 from core.store.session import project_ids, tenant
 from core.store.watches import Judged, Source
-from judge.alarm import investigate
+from judge.alarm import investigate, look_again
 from judge.anchors import watch_project
 from judge.witness import judge_moved
 
@@ -27,6 +27,7 @@ _AT_ONCE = 2000
 _TURN_S = 20.0
 _STRATA_MAX = 200
 _ALERTS_AT_ONCE = 20
+_LOOKED_AT_AGAIN = 50
 
 
 def check_all(engine: Engine, now: datetime) -> int:
@@ -71,13 +72,27 @@ def open_alerts(connection: Connection, project_id: int, now: datetime) -> int:
     # The strongest first, so many at a time: whatever moved two hundred streams is one event.
     for watch in watches.watched(connection, fresh[:_ALERTS_AT_ONCE]) if fresh else []:
         found = investigate(connection, watch, len(evidence), now)
-        opened += open_alert(connection, project_id, found, now) is not None
+        number = open_alert(connection, project_id, found, now)
+        opened += number is not None
+        if number is not None and found.verdict == "undetermined":
+            # The next scheduled round may be a day away, and somebody wants to know tonight.
+            anchors.schedule(connection, now, occasion=f"alert {number}", rubric_id=watch.rubric_id)
     for one in anchors.watched(connection):
         if one.alarms and anchors_key(one.id) not in known:
             rubric_id = anchors.one_set(connection, one.set_id).rubric_id
             found = judge_moved(connection, one, rubric_id, now)
             opened += open_alert(connection, project_id, found, now) is not None
+    _clear_up(connection, now)
     return opened
+
+
+def _clear_up(connection: Connection, now: datetime) -> None:
+    """Look again at alerts of which it was not clear who moved: anchors may have been judged since."""
+    waiting = {int(one.key.partition(" ")[2]): one for one in unclear(connection, _LOOKED_AT_AGAIN)}
+    for watch in watches.watched(connection, waiting) if waiting else []:
+        alert = waiting[watch.id]
+        if later := look_again(connection, watch, alert.body, now):
+            clear_up(connection, alert.id, later)
 
 
 def watch_some(connection: Connection, project_id: int, now: datetime, most: int = _AT_ONCE) -> int:

@@ -53,7 +53,7 @@ def add_alerts(routes: APIRouter, parts: Parts) -> None:
             alert = alerts.one_alert(connection, alert_id)
             sent = deliveries.of_alert(connection, alert_id)
         body = alert.body
-        witness = body.get("anchors") or {}
+        witness = (alert.later or body).get("anchors") or {}
         return _page(
             request, parts, "alert.html",
             alert=alert, body=body, who=WHO, deliveries=sent, at=instant,

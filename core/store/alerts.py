@@ -43,11 +43,17 @@ class Alert:
     verdict: str
     body: Mapping[str, Any]
     opened_at: datetime
+    later: Mapping[str, Any] | None
     state: State
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     resolved_at: datetime | None
     resolved_by: str | None
+
+    @property
+    def who(self) -> str:
+        """Who moved, as far as is known by now."""
+        return str(self.later["verdict"]["who"]) if self.later else self.verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,29 @@ def one_alert(connection: Connection, alert_id: int) -> Alert:
     return _alert(row)
 
 
+def unclear(connection: Connection, most: int) -> list[Alert]:
+    """The newest alerts about streams that are not over, of which it is not clear who moved."""
+    rows = connection.execute(
+        select(alert)
+        .where(
+            alert.c.state != "resolved",
+            alert.c.verdict == "undetermined",
+            alert.c.later.is_(None),
+            alert.c.key.like("watch %"),
+        )
+        .order_by(alert.c.id.desc())
+        .limit(most)
+    )
+    return [_alert(row) for row in rows]
+
+
+def clear_up(connection: Connection, alert_id: int, later: Mapping[str, Any]) -> None:
+    """Say who moved, once; what was said when the alert opened stays beside it."""
+    connection.execute(
+        update(alert).where(alert.c.id == alert_id, alert.c.later.is_(None)).values(later=dict(later))
+    )
+
+
 def acknowledge(connection: Connection, project_id: int, alert_id: int, who: str, now: datetime) -> Alert:
     """Note that somebody is looking at it; a second time, or after it was resolved, changes nothing."""
     found = _locked(connection, alert_id)
@@ -196,6 +225,7 @@ def _alert(row: Any) -> Alert:
         verdict=row.verdict,
         body=row.body,
         opened_at=row.opened_at,
+        later=row.later,
         state=row.state,
         acknowledged_at=row.acknowledged_at,
         acknowledged_by=row.acknowledged_by,

@@ -276,6 +276,7 @@ JOIN (
     WHERE p.ended_at IS NULL AND j.judge_id IS NOT NULL
 ) b ON b.rubric_id = s.rubric_id
 WHERE s.retired_at IS NULL AND (CAST(:set AS bigint) IS NULL OR s.id = :set)
+    AND (CAST(:rubric AS bigint) IS NULL OR s.rubric_id = :rubric)
     AND NOT EXISTS (
         SELECT 1 FROM judging o
         WHERE o.project_id = i.project_id AND o.trace_id = i.trace_id AND o.span_id = i.span_id AND o.day = i.day
@@ -287,12 +288,23 @@ ON CONFLICT DO NOTHING
 
 
 def schedule(
-    connection: Connection, now: datetime, set_id: int | None = None, occasion: str | None = None
+    connection: Connection,
+    now: datetime,
+    set_id: int | None = None,
+    occasion: str | None = None,
+    rubric_id: int | None = None,
 ) -> int:
-    """Owe a judgement of each anchor by each live judge, once a day or hour of UTC (or `occasion`); returns how many
-    are new."""
+    """Owe a judgement of each anchor by each live judge, once a day or hour of UTC (or `occasion`), of all sets, one,
+    or those of a rubric version; returns how many are new."""
     done = connection.execute(
-        _SCHEDULE, {"now": now, "turn": float(now.toordinal()), "set": set_id, "occasion": occasion}
+        _SCHEDULE,
+        {
+            "now": now,
+            "turn": float(now.toordinal()),
+            "set": set_id,
+            "occasion": occasion,
+            "rubric": rubric_id,
+        },
     )
     return done.rowcount
 

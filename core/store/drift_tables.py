@@ -199,6 +199,7 @@ alert = Table(
     Column("verdict", Text, nullable=False),
     Column("body", JSONB, nullable=False),
     Column("opened_at", INSTANT, nullable=False),
+    Column("later", JSONB),
     Column("state", Text, nullable=False, server_default=text("'open'")),
     Column("acknowledged_at", INSTANT),
     Column("acknowledged_by", Text),

@@ -118,6 +118,8 @@ CREATE TABLE alert (
     verdict text NOT NULL,
     body jsonb NOT NULL,
     opened_at timestamptz NOT NULL,
+    -- Who moved, where that became clear only after anchors were judged again.
+    later jsonb,
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'acknowledged', 'resolved')),
     acknowledged_at timestamptz,
     acknowledged_by text,
@@ -163,7 +165,7 @@ GRANT SELECT, INSERT ON anchor_set, anchor_item, anchor_reference, alert, channe
 GRANT UPDATE (retired_at) ON anchor_set TO tripoint_app;
 GRANT DELETE ON anchor_reference TO tripoint_app;
 -- What an alert says is written once: it can be printed years later as it was read on the night.
-GRANT UPDATE (state, acknowledged_at, acknowledged_by, resolved_at, resolved_by) ON alert TO tripoint_app;
+GRANT UPDATE (later, state, acknowledged_at, acknowledged_by, resolved_at, resolved_by) ON alert TO tripoint_app;
 GRANT UPDATE (removed_at) ON channel TO tripoint_app;
 """
 

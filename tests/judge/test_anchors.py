@@ -216,3 +216,28 @@ def test_a_resolved_alert_about_a_judge_makes_what_it_says_now_the_first(
         (watch,) = anchors.watched(connection)
         assert not watch.alarms and watch.state.count == 3 * SIZE
         assert len(alerts.list_alerts(connection, "open").items) == len(found) - 1
+
+
+def test_an_alert_that_came_before_the_anchors_has_them_judged_and_says_later_who_moved(
+    client: httpx.Client, labelled: Desk
+) -> None:
+    freeze(client, labelled).raise_for_status()
+    for day in range(-4, 0):
+        answer(labelled, day)
+    fair = levels(9, 800, 0.7)
+    labelled.judged(levels(1, 600, 0.8), correct=fair[:600], at=NOON - timedelta(hours=10))
+    labelled.judged(levels(2, 200, 0.45), correct=fair[600:], at=NOON)
+    check_project(labelled.engine, labelled.project.id, NOON + timedelta(hours=4))
+    with tenant(labelled.engine, labelled.project.id) as connection:
+        (first,) = alerts.list_alerts(connection).items
+    assert (first.verdict, first.who, first.later) == ("undetermined", "undetermined", None)
+    owed = labelled.rows("occasion", "purpose = 'anchor' AND state = 'waiting'")
+    assert [row.occasion for row in owed] == [f"alert {first.id}"] * SIZE
+    answer(labelled, 1)
+    check_project(labelled.engine, labelled.project.id, NOON + timedelta(days=1))
+    check_project(labelled.engine, labelled.project.id, NOON + timedelta(days=2))
+    with tenant(labelled.engine, labelled.project.id) as connection:
+        (now,) = alerts.list_alerts(connection).items
+    assert now.later and now.later["at"] == (NOON + timedelta(days=1)).isoformat().replace("+00:00", "Z")
+    assert (now.verdict, now.who, now.body) == ("undetermined", "system", first.body)
+    assert now.later["sentence"].startswith("The system changed. 40 anchors")
