@@ -22,13 +22,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 from sqlalchemy import Engine, text
 
-from benchmarks.place import ROOT, Database, cpu_s, database, free_port, owner
+from benchmarks.place import ROOT, Database, database, free_port, owner
 from core.judging.judge import judge_from_json
 from core.judging.policy import Policy
 from core.judging.rubric import rubric_from_json
@@ -132,6 +133,16 @@ def worker(base: Database, broker_url: str, data: str, queue: str, *, beat: bool
     }
     command = [sys.executable, "-m", "cli", "work", "--queue", queue, "--beat" if beat else "--no-beat"]
     return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process and its children, threads that have ended included."""
+    total = 0.0
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            spent = process.cpu_times()
+            total += spent.user + spent.system + spent.children_user + spent.children_system
+    return total
 
 
 def states(engine: Engine, project: int, feature_policy: int) -> dict[str, int]:
