@@ -58,7 +58,7 @@ def test_what_is_printed_has_everything_and_no_buttons(look: Opener, engine: Eng
     window = look(hit, 800)
     page = window.open(paths(engine, hit)[-1])
     page.emulate_media(media="print")
-    assert page.locator(".decide").is_hidden() and page.get_by_role("navigation").is_hidden()
+    assert page.locator(".deciding").is_hidden() and page.get_by_role("navigation").is_hidden()
     assert page.locator(".printed").is_visible() and page.locator(".verdict .sentence").is_visible()
     assert page.locator(".examples tbody tr").count() == 20
     clipped = (
@@ -86,4 +86,4 @@ def test_an_alert_is_resolved_with_the_keyboard(
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator(".done", has_text="It is resolved").wait_for()
-    assert page.locator(".verdict .state").inner_text() == "resolved" and page.locator(".decide").count() == 0
+    assert page.locator(".verdict .state").inner_text() == "resolved" and page.locator(".deciding").count() == 0
