@@ -86,4 +86,6 @@ def test_an_alert_is_resolved_with_the_keyboard(
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator(".done", has_text="It is resolved").wait_for()
-    assert page.locator(".verdict .state").inner_text() == "resolved" and page.locator(".deciding").count() == 0
+    assert (
+        page.locator(".verdict .state").inner_text() == "resolved" and page.locator(".deciding").count() == 0
+    )
