@@ -139,7 +139,7 @@ def _view(found: Slice, address: Address, names: Sequence[str], name: str) -> Vi
         over_time=over_time,
         tables=tables,
         hidden=hidden,
-        spec=band(found.question, over_time, name, zone),
+        spec=band(found.question, over_time, zone),
         interval=found.question.interval or "day",
         lowest=[_seen(one) for one in judged[at : at + LIST]],
         first=at + 1,
@@ -217,7 +217,7 @@ def _seen(one: Judged) -> Seen:
     )
 
 
-def band(question: CostQuestion, lines: Sequence[Line], name: str, zone: ZoneInfo) -> dict[str, Any] | None:
+def band(question: CostQuestion, lines: Sequence[Line], zone: ZoneInfo) -> dict[str, Any] | None:
     """The mean over time with its interval as a band; None where there is no mean."""
     values, starts = [], []
     for line in lines:
@@ -233,7 +233,6 @@ def band(question: CostQuestion, lines: Sequence[Line], name: str, zone: ZoneInf
                 "shown": f"{line.shown.value:.3f}",
                 "interval": words(line.shown),
                 "n": f"{count(line.quality.judged)} of {count(line.quality.requests)}",
-                "group": name,
             }
             | chart.place(question, line.at, zone)
         )
@@ -251,10 +250,9 @@ def band(question: CostQuestion, lines: Sequence[Line], name: str, zone: ZoneInf
     ]
     amount = {"type": "quantitative", "title": "Mean, 0 to 1", "scale": {"zero": False}}
     axis = {"axis": {"format": ".2~f"}}
-    return chart.frame(values, 260, ["--quality"]) | {
+    return chart.frame(values, 260, ["--quality"] * 3) | {
         "encoding": {
             "x": chart.time_axis(question, starts, zone) | {"field": "middle"},
-            "color": {"field": "group", "type": "nominal", "legend": None, "scale": {"domain": [name]}},
             "tooltip": tooltip,
         },
         "layer": [

@@ -170,6 +170,10 @@ def test_the_chart_has_a_band_and_a_point_for_every_row(look: Opener, shop: Proj
     rows = page.locator("#time-table tbody tr", has_not_text="too few judged").count()
     assert page.locator("#chart .mark-symbol path").count() == rows > 5
     assert page.locator("#chart .mark-area path").count() == 1
+    # In the colour of the quality axis, whatever else draws in layers.
+    colour = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--quality').trim()")
+    line = page.locator("#chart .mark-line path").first
+    assert line.get_attribute("stroke") == colour
     page.get_by_role("link", name="Corrected by people").click()
     page.wait_for_url("**mean=corrected**")
     page.locator("#tier-table tbody tr", has_text="premium").locator("[data-metric=mean] a").click()
