@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from threading import Event
 from time import monotonic
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from core.judging.judge import Judge
 from core.judging.material import Material, material_from_json, material_of, missing
@@ -25,7 +27,7 @@ from core.score import Score
 from core.stats.sampling import draw
 from core.store import judging
 from core.store.judges import StoredPolicy, list_judges, list_policies, rubric_by_id
-from core.store.judging import Call, Task
+from core.store.judging import Call, Outcome, Task
 from core.store.partitions import ensure_days
 from core.store.rows import day_of
 from core.store.session import project_ids, tenant
@@ -98,7 +100,8 @@ def _turn(desk: Desk, project_id: int, judge_id: int | None, until: float) -> in
     with tenant(desk.engine, project_id) as connection:
         judge = next((one.judge for one in list_judges(connection) if one.judge.id == judge_id), None)
         policies = {one.id: one for one in list_policies(connection)}
-    lane = _Lane(desk, project_id, judge, policies)
+        author = judging.author_key(connection, project_id, judge.name) if judge else None
+    lane = _Lane(desk, project_id, judge, policies, author)
     if judge is None:
         return _score(lane, until)
     ended = 0
@@ -122,19 +125,22 @@ def _score(lane: _Lane, until: float) -> int:
             try:
                 lane.record(one, score_text(one.rubric, one.material), None)
             except Unreadable as error:
-                lane.give_up(one.task, str(error))
+                lane.unreadable(one, None, error)
             ended += 1
     return ended
 
 
 @dataclass(frozen=True)
 class _Lane:
-    """One judge's work for one project, in this process."""
+    """One judge's work for one project, in this process. `author` is the key of the judge's name beside its scores;
+    `well` is set while its last call succeeded, so that its circuit is known to be closed."""
 
     desk: Desk
     project_id: int
     judge: Judge | None
     policies: dict[int, StoredPolicy]
+    author: int | None = None
+    well: Event = field(default_factory=Event)
 
     def take(self, most: int) -> list[_Asked]:
         """Claim what is owed and reserve what it may cost; what cannot be asked ends here with its reason."""
@@ -152,7 +158,7 @@ class _Lane:
                 rubric = _rubric(self.desk.engine, self.project_id, task.rubric_id)
                 prepared = self._prepare(task, rubric)
                 if isinstance(prepared, str):
-                    judging.fail(connection, task, prepared, now)
+                    judging.record(connection, self.project_id, task, None, Outcome("failed", prepared), now)
                 else:
                     ready.append(prepared)
             if judge is None:
@@ -197,7 +203,7 @@ class _Lane:
         try:
             reply = self._read(one, answer)
         except Unreadable as error:
-            return self._unreadable(one, call, error)
+            return self.unreadable(one, call, error)
         self.record(one, reply, call)
         return True
 
@@ -214,74 +220,62 @@ class _Lane:
         """The scores, the call and its cost, all or none."""
         now = self.desk.clock()
         shown = _scores(one, reply, self.judge, now) if _counts(one.task) else []
+        came = Outcome("scored", scores=reply.scores, said=reply.reasons, confidence=reply.confidence)
         self._ensure_days(now, call)
-        with tenant(self.desk.engine, self.project_id) as connection:
-            if call is not None:
-                judging.record_call(connection, self.project_id, one.task, call)
-            kept = judging.record_scores(
-                connection,
-                self.project_id,
-                one.task,
-                reply.scores,
-                reply.reasons,
-                reply.confidence,
-                shown,
-                now,
-            )
+        with self._open() as connection:
+            if not judging.record(connection, self.project_id, one.task, call, came, now):
+                return
+            judging.show(connection, self.project_id, shown, self.author)
             policy = self.policies.get(one.task.policy_id or 0)
-            if kept and policy and policy.strong and one.task.purpose == "sample":
+            if policy and policy.strong and policy.strong.id and one.task.purpose == "sample":
                 others = judging.other_repeats(connection, one.task) if policy.policy.repeats > 1 else []
                 if purpose := _escalation(policy, one.task, reply, others):
-                    strong = policy.strong.id
-                    assert strong is not None
-                    judging.escalate(connection, self.project_id, one.task, strong, purpose, now)
-            if self.judge is not None and self.judge.id is not None:
+                    judging.escalate(connection, self.project_id, one.task, policy.strong.id, purpose, now)
+            if self.judge and self.judge.id and not self.well.is_set():
                 judging.note_success(connection, self.judge.id)
+        self.well.set()
 
     def _ensure_days(self, now: datetime, call: Call | None) -> None:
         days = {now.astimezone(UTC).date()}
         ensure_days(self.desk.engine, days | ({day_of(call.record.started_ns)} if call else set()))
 
-    def give_up(self, task: Task, reason: str) -> None:
-        """End a judgement without a score."""
-        with tenant(self.desk.engine, self.project_id) as connection:
-            judging.fail(connection, task, reason, self.desk.clock())
-
-    def _unreadable(self, one: _Asked, call: Call, error: Unreadable) -> bool:
+    def _end(self, one: _Asked, call: Call | None, outcome: Outcome) -> bool:
+        """Write down what came of it where that is no score; True where the judgement has come to an end."""
         now = self.desk.clock()
-        last = one.task.unreadable + 1 >= UNREADABLE_MAX
-        words = f"its reply cannot be read: {error}"
         self._ensure_days(now, call)
-        with tenant(self.desk.engine, self.project_id) as connection:
-            judging.record_call(connection, self.project_id, one.task, call)
-            if last:
-                judging.fail(connection, one.task, words, now, unreadable=True)
-            else:
-                judging.again(connection, one.task, now, words, unreadable=True, counts=False)
-        return last
+        with self._open() as connection:
+            judging.record(connection, self.project_id, one.task, call, outcome, now)
+        return outcome.state == "failed"
+
+    def unreadable(self, one: _Asked, call: Call | None, error: Unreadable) -> bool:
+        words = f"its reply cannot be read: {error}" if call else str(error)
+        if call is None or one.task.unreadable + 1 >= UNREADABLE_MAX:
+            return self._end(one, call, Outcome("failed", words, unreadable=call is not None))
+        return self._end(
+            one, call, Outcome("waiting", words, not_before=self.desk.clock(), counts=False, unreadable=True)
+        )
 
     def _failed(self, one: _Asked, failed: CallError) -> bool:
         assert self.judge is not None and self.judge.id is not None
         now = self.desk.clock()
         call = call_of(self.judge, one.task, one.rubric, failed, self.desk.book(), one.dearest_pico)
         put_off = failed.status == 429 or failed.error_type == "no_key"
-        last = not failed.retry or (not put_off and one.task.attempts >= ATTEMPTS_MAX)
-        wait_s = max(failed.retry_after_s or 0.0, self._backoff_s(one.task.attempts))
-        self._ensure_days(now, call)
-        with tenant(self.desk.engine, self.project_id) as connection:
-            judging.record_call(connection, self.project_id, one.task, call)
-            if last:
-                judging.fail(connection, one.task, failed.reason, now)
-            else:
-                later = now + timedelta(seconds=wait_s)
-                judging.again(connection, one.task, later, failed.reason, counts=not put_off)
-            if failed.retry:
-                pause = (
-                    failed.retry_after_s if failed.retry_after_s is not None else (1.0 if put_off else None)
-                )
-                until = None if pause is None else now + timedelta(seconds=pause)
+        if failed.retry:
+            self.well.clear()
+            pause = failed.retry_after_s if failed.retry_after_s is not None else (1.0 if put_off else None)
+            until = None if pause is None else now + timedelta(seconds=pause)
+            with self._open() as connection:
                 judging.note_failure(connection, self.judge.id, failed.reason, until, now)
-        return last
+        if not failed.retry or (not put_off and one.task.attempts >= ATTEMPTS_MAX):
+            return self._end(one, call, Outcome("failed", failed.reason))
+        wait_s = max(failed.retry_after_s or 0.0, self._backoff_s(one.task.attempts))
+        later = now + timedelta(seconds=wait_s)
+        return self._end(one, call, Outcome("waiting", failed.reason, not_before=later, counts=not put_off))
+
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        with tenant(self.desk.engine, self.project_id) as connection:
+            yield connection
 
     def _backoff_s(self, attempts: int) -> float:
         """Full jitter, so that many that failed at once do not come back at once (Brooker 2015)."""
@@ -321,7 +315,6 @@ def _scores(one: _Asked, reply: Reply, judge: Judge | None, now: datetime) -> li
             recorded_at=now,
             id=f"judging-{one.task.id}-{dimension}",
             source="judge" if judge else "scorer",
-            author=judge.name if judge else None,
             comment=(reply.reasons.get(dimension) or None) and reply.reasons[dimension][:2000],
         )
         for dimension, value in reply.scores.items()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, case, func, literal, select, tuple_, update
+from sqlalchemy import Connection, case, func, literal, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from core.errors import NotFound
@@ -20,7 +21,8 @@ from core.score import Score
 from core.store.intake import price_values
 from core.store.judge_tables import judge, judge_spend, judging, rubric
 from core.store.rows import first_as_sent, request_values
-from core.store.tables import content, request, score, user_name
+from core.store.tables import content, request, user_name
+from core.usage import UNKNOWN
 
 EXPIRES_AFTER = timedelta(days=7)
 """What waited for so long is given up, with its reason."""
@@ -237,9 +239,89 @@ class Call:
     charged_pico: int
 
 
-def record_call(connection: Connection, project_id: int, task: Task, call: Call) -> None:
-    """Write the call as a request, and settle what was set aside for it."""
-    row = connection.execute(select(_J.reserved_pico, _J.reserved_on).where(_J.id == task.id)).one()
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a claimed judgement. waiting: ask again, not before a time; an attempt that was put off rather than
+    made does not count (`counts`). `unreadable` says that an answer came which nobody can read."""
+
+    state: Literal["scored", "failed", "waiting"]
+    reason: str | None = None
+    not_before: datetime | None = None
+    counts: bool = True
+    unreadable: bool = False
+    scores: Mapping[str, float] | None = None
+    said: Mapping[str, str] | None = None
+    confidence: float | None = None
+
+
+def record(
+    connection: Connection, project_id: int, task: Task, call: Call | None, outcome: Outcome, now: datetime
+) -> bool:
+    """Write the call as a request, settle what was set aside for it, and let the judgement stand as it came out.
+
+    False where the lease had run out and somebody else has it: then what may have been paid is written off already,
+    and only the call is kept.
+    """
+    usage = call.record.usage if call else UNKNOWN
+    if call is not None:
+        connection.execute(_INSERT_REQUEST, _request_row(project_id, call))
+    kept = connection.execute(
+        _RECORD,
+        {
+            "id": task.id,
+            "attempt": task.attempts,
+            "state": outcome.state,
+            "reason": outcome.reason[:500] if outcome.reason else None,
+            "not_before": outcome.not_before,
+            "uncounted": 0 if outcome.counts else 1,
+            "unreadable": 1 if outcome.unreadable else 0,
+            "scores": _json(outcome.scores),
+            "said": _json(outcome.said),
+            "confidence": outcome.confidence,
+            "done_at": None if outcome.state == "waiting" else now,
+            "charged": call.charged_pico if call else 0,
+            "asked": usage.input_tokens,
+            "answered": usage.output_tokens,
+        },
+    ).one_or_none()
+    if kept is not None and kept.reserved_on is not None:
+        _settle(connection, kept.reserved_on, kept.reserved_pico, call.charged_pico if call else 0)
+    return kept is not None
+
+
+# What a row was before an update PostgreSQL tells from version 18 on; hence the part that is locked and read first.
+_RECORD = text("""
+    UPDATE judging j SET
+        state = :state, reason = :reason, not_before = coalesce(:not_before, j.not_before), leased_until = NULL,
+        attempts = j.attempts - :uncounted, unreadable = j.unreadable + :unreadable,
+        scores = CAST(:scores AS jsonb), said = CAST(:said AS jsonb), confidence = :confidence, done_at = :done_at,
+        reserved_pico = 0, reserved_on = NULL, cost_pico = j.cost_pico + :charged,
+        input_tokens = coalesce(j.input_tokens + CAST(:asked AS bigint), CAST(:asked AS bigint), j.input_tokens),
+        output_tokens =
+            coalesce(j.output_tokens + CAST(:answered AS bigint), CAST(:answered AS bigint), j.output_tokens)
+    FROM (
+        SELECT id, reserved_pico, reserved_on FROM judging
+        WHERE id = :id AND state = 'asked' AND attempts = :attempt FOR UPDATE
+    ) AS old
+    WHERE j.id = old.id RETURNING old.reserved_pico, old.reserved_on
+""")
+_SETTLE = text("""
+    UPDATE judge_spend SET
+        reserved_pico = reserved_pico - :reserved, spent_pico = spent_pico + :charged, calls = calls + 1
+    WHERE day = :day
+""")
+_JSON = {column.name for column in request.columns if isinstance(column.type, JSONB)}
+_INSERTED = [
+    column.name for column in request.columns if column.name not in ("xid", "received_at", "user_key")
+]
+_INSERT_REQUEST = text(
+    f"INSERT INTO request ({', '.join(_INSERTED)}) VALUES ("
+    + ", ".join(f"CAST(:{name} AS jsonb)" if name in _JSON else f":{name}" for name in _INSERTED)
+    + ") ON CONFLICT DO NOTHING"
+)
+
+
+def _request_row(project_id: int, call: Call) -> dict[str, Any]:
     values = {
         **request_values(call.record),
         **price_values(call.priced),
@@ -247,138 +329,56 @@ def record_call(connection: Connection, project_id: int, task: Task, call: Call)
         "as_sent": first_as_sent(call.record),
         "state": "settled",
         "counted": True,
+        "duplicate_of": None,
     }
-    values.pop("user_name", None)
-    connection.execute(insert_or(request).values(values).on_conflict_do_nothing())
-    if row.reserved_on is not None:
-        _settle(connection, row.reserved_on, row.reserved_pico, call.charged_pico)
-    usage = call.record.usage
-    connection.execute(
-        update(judging)
-        .where(_J.id == task.id)
-        .values(
-            reserved_pico=0,
-            reserved_on=None,
-            cost_pico=_J.cost_pico + call.charged_pico,
-            input_tokens=func.coalesce(_J.input_tokens, 0) + (usage.input_tokens or 0)
-            if usage.known
-            else _J.input_tokens,
-            output_tokens=func.coalesce(_J.output_tokens, 0) + (usage.output_tokens or 0)
-            if usage.known
-            else _J.output_tokens,
-        )
-    )
+    return {name: _json(values[name]) if name in _JSON else values[name] for name in _INSERTED}
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
 
 
 def _settle(connection: Connection, day: date, reserved: int, charged: int) -> None:
-    connection.execute(
-        update(judge_spend)
-        .where(judge_spend.c.day == day)
-        .values(
-            reserved_pico=judge_spend.c.reserved_pico - reserved,
-            spent_pico=judge_spend.c.spent_pico + charged,
-            calls=judge_spend.c.calls + 1,
-        )
-    )
+    connection.execute(_SETTLE, {"day": day, "reserved": reserved, "charged": charged})
 
 
-def record_scores(
-    connection: Connection,
-    project_id: int,
-    task: Task,
-    scores: Mapping[str, float],
-    said: Mapping[str, str],
-    confidence: float | None,
-    shown: Sequence[Score],
-    now: datetime,
-) -> bool:
-    """The judgement is there: once, whoever else was at it. `shown` are the same as scores of the request."""
-    done = connection.execute(
-        update(judging)
-        .where(_J.id == task.id, _J.state == "asked")
-        .values(
-            state="scored",
-            scores=dict(scores),
-            said=dict(said),
-            confidence=confidence,
-            leased_until=None,
-            reason=None,
-            done_at=now,
-        )
-    )
-    if done.rowcount != 1:
-        return False
-    if shown:
-        keys = _authors(connection, project_id, {one.author for one in shown if one.author})
+_INSERT_SCORE = text("""
+    INSERT INTO score (
+        project_id, day, trace_id, span_id, id, name, value, source, author_key, comment, recorded_at
+    ) VALUES (
+        :project, :day, :trace, :span, :id, :name, :value, :source, :author, :comment, :at
+    ) ON CONFLICT DO NOTHING
+""")
+
+
+def show(connection: Connection, project_id: int, scores: Sequence[Score], author_key: int | None) -> None:
+    """Keep the scores of a judgement as scores of its request, so that they are shown with it."""
+    if scores:
         connection.execute(
-            insert_or(score).on_conflict_do_nothing(),
+            _INSERT_SCORE,
             [
                 dict(
-                    project_id=project_id,
+                    project=project_id,
                     day=one.recorded_at.date(),
-                    trace_id=one.trace_id,
-                    span_id=one.span_id,
+                    trace=one.trace_id,
+                    span=one.span_id,
                     id=one.id,
                     name=one.name,
                     value=one.value,
-                    label=one.label,
                     source=one.source,
-                    author_key=keys.get(one.author or ""),
+                    author=author_key,
                     comment=one.comment,
-                    recorded_at=one.recorded_at,
+                    at=one.recorded_at,
                 )
-                for one in shown
+                for one in scores
             ],
         )
-    return True
 
 
-def _authors(connection: Connection, project_id: int, names: set[str]) -> dict[str, int]:
-    if not names:
-        return {}
-    rows = [dict(project_id=project_id, name=name) for name in sorted(names)]
-    connection.execute(insert_or(user_name).on_conflict_do_nothing(), rows)
-    found = connection.execute(select(user_name.c.name, user_name.c.key).where(user_name.c.name.in_(names)))
-    return {row.name: row.key for row in found}
-
-
-def again(
-    connection: Connection,
-    task: Task,
-    not_before: datetime,
-    reason: str,
-    *,
-    unreadable: bool = False,
-    counts: bool = True,
-) -> None:
-    """Ask once more, not before a time; an attempt that was put off rather than made does not count."""
-    connection.execute(
-        update(judging)
-        .where(_J.id == task.id, _J.state == "asked")
-        .values(
-            state="waiting",
-            not_before=not_before,
-            leased_until=None,
-            reason=reason[:500],
-            attempts=_J.attempts - int(not counts),
-            unreadable=_J.unreadable + int(unreadable),
-        )
-    )
-
-
-def fail(connection: Connection, task: Task, reason: str, now: datetime, *, unreadable: bool = False) -> None:
-    """Give this judgement up, for a reason."""
-    connection.execute(
-        update(judging)
-        .where(_J.id == task.id, _J.state == "asked")
-        .values(
-            state="failed",
-            leased_until=None,
-            reason=reason[:500],
-            done_at=now,
-            unreadable=_J.unreadable + int(unreadable),
-        )
-    )
+def author_key(connection: Connection, project_id: int, name: str) -> int:
+    """The key under which a judge's name stands beside its scores."""
+    connection.execute(insert_or(user_name).values(project_id=project_id, name=name).on_conflict_do_nothing())
+    return int(connection.execute(select(user_name.c.key).where(user_name.c.name == name)).scalar_one())
 
 
 def expire(connection: Connection, now: datetime) -> int:
