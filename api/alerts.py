@@ -100,6 +100,7 @@ class AlertLine(BaseModel):
     state: Literal["open", "acknowledged", "resolved"]
     title: str
     verdict: str = Field(description="who moved, as far as was known when it opened")
+    who: str = Field(description="who moved, as far as is known by now: system, judge, both or undetermined")
     opened_at: datetime
     acknowledged_at: datetime | None
     acknowledged_by: str | None

@@ -55,6 +55,7 @@ ALERT_LINE: dict[str, Any] = {
     "state": "open",
     "title": "answer.helpful of support-chat · lightweight · gpt-4o-mini fell from 0.81 to 0.58",
     "verdict": "system",
+    "who": "system",
     "opened_at": "2026-11-20T16:00:00Z",
     "acknowledged_at": None,
     "acknowledged_by": None,

@@ -68,18 +68,19 @@ def judge(
         say(
             "Judging the support bot's answers: a simulated judge by two rubrics, a simulated person beside it"
         )
-        _start(client, "relevance", STEADY)
+        _start(client, "relevance", STEADY, back_days=14)
         _drained(client)
         labels = _label(client)
-        # Before its policy starts, so that the anchors' first scores are those of the judge as it is now.
         imported = _import_labels(client)
-        _start(client, "instructions", CHANGING)
+        # In force before anything is drawn for it, so that the anchors' first scores are those of the judge as it was.
+        _start(client, "instructions", CHANGING, back_days=0)
         many = {"relevance": labels, "instructions": imported}
         sets = [_freeze(client, rubric) for rubric in many if many[rubric] >= _ANCHORS_MIN]
+        _run(client, sets, rounds=2)
+        _start(client, "instructions", CHANGING, back_days=14)
         _drained(client)
-        for number in sets:
-            client.call("POST", f"/anchors/{number}/run")
-        state = _drained(client)
+        _run(client, sets, rounds=2)
+        state = client.call("GET", "/judging")
         alerts = _alerts(client, expect_alerts)
         judged = sum(one["scored"] for one in state["judges"])
         return Found(judged, labels + imported, state["budget"]["spent"], alerts)
@@ -115,7 +116,7 @@ def _name(model: str, provider_url: str) -> str:
     return f"{model} on port {provider_url.rpartition(':')[2]}"
 
 
-def _start(client: Client, rubric: str, model: str) -> None:
+def _start(client: Client, rubric: str, model: str, back_days: int) -> None:
     judges = [one["name"] for one in client.call("GET", "/judges") if one["model"] == model]
     client.call(
         "POST",
@@ -126,7 +127,7 @@ def _start(client: Client, rubric: str, model: str) -> None:
             "method": "stratified",
             "strata": ["tier"],
             "wanted_a_day": _JUDGED_A_DAY[rubric],
-            "back_days": 14,
+            "back_days": back_days,
             "filters": _CHAT,
         },
     )
@@ -141,9 +142,9 @@ def _drained(client: Client) -> Any:
         owed = state["settled_not_looked_at"] + state["waiting"] + state["asked"]
         # What was just asked for may not be owed yet: a worker looks every few seconds.
         quiet = quiet + 1 if owed == 0 else 0
-        if quiet >= 4:
+        if quiet >= 3:
             return state
-        time.sleep(1)
+        time.sleep(1.2)
     return client.call("GET", "/judging")
 
 
@@ -194,8 +195,16 @@ def _freeze(client: Client, rubric: str) -> int:
     made = client.call(
         "POST", "/anchors", {"name": f"{rubric} anchors", "rubric": rubric, "every": "day", "size": _ANCHORS}
     )
-    client.call("POST", f"/anchors/{made['id']}/run")
     return int(made["id"])
+
+
+def _run(client: Client, sets: list[int], rounds: int) -> None:
+    """Have the anchors judged so often: the first time is what later ones are compared with, the second tells how much
+    a judge varies by itself."""
+    for _ in range(rounds):
+        for number in sets:
+            client.call("POST", f"/anchors/{number}/run")
+        _drained(client)
 
 
 def _alerts(client: Client, expect: bool) -> tuple[tuple[str, str], ...]:
@@ -203,7 +212,8 @@ def _alerts(client: Client, expect: bool) -> tuple[tuple[str, str], ...]:
     began = time.monotonic()
     while True:
         found = client.call("GET", "/alerts")["items"]
-        known = {one["verdict"] for one in found}
-        if not expect or {"system", "judge"} <= known or time.monotonic() - began > _ALERT_PATIENCE_S:
-            return tuple((one["title"], one["verdict"]) for one in found)
+        clear = all(one["who"] != "undetermined" for one in found)
+        both = {"system", "judge"} <= {one["who"] for one in found}
+        if not expect or (clear and both) or time.monotonic() - began > _ALERT_PATIENCE_S:
+            return tuple((one["title"], one["who"]) for one in found)
         time.sleep(2)

@@ -41,7 +41,10 @@ def investigate(connection: Connection, watch: Watched, streams: int, now: datet
         body |= {"change": None, "moved": [], "examples": None, "anchors": None}
     else:
         verdict, witness = anchors_since(
-            connection, watch, investigation.effect_of(change, history), history[change.at].started_at
+            connection,
+            watch,
+            investigation.effect_of(change, history),
+            investigation.judged_since(change, history),
         )
         body |= {"anchors": witness, **_parts(connection, watch, change, history)}
     body |= {"verdict": _verdict(verdict), "sentence": _sentence(watch, verdict, change, history)}
@@ -62,7 +65,9 @@ def look_again(
     if not change:
         return None
     effect = Effect(change["effect"], change["effect_low"], change["effect_high"], change["after"]["count"])
-    verdict, witness = anchors_since(connection, watch, effect, datetime.fromisoformat(change["at"]))
+    verdict, witness = anchors_since(
+        connection, watch, effect, datetime.fromisoformat(change["judged_since"])
+    )
     if verdict.who == "undetermined":
         return None
     return {

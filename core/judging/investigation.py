@@ -22,6 +22,7 @@ PERIOD_MAX = 3000
 """Requests on either side of the change whose parts are compared."""
 CHANGE_MIN = 20
 _BINS = 48
+_NEAR = 5
 _BIN_MIN = 10
 _SLICES = 8
 _EXAMPLES = 10
@@ -42,6 +43,15 @@ class Scored:
     chance: float
     reason: str | None
     values: Mapping[str, str | None]
+    judged_at: datetime | None = None
+
+
+def judged_since(change: Change, history: Sequence[Scored]) -> datetime:
+    """From when on the judge was at the answers after the change: only anchors judged since then can tell whether it
+    was the judge that changed. The median around the cut, since answers are not judged in the order of their start;
+    where answers wait for their judge, this is later than the change itself."""
+    near = history[max(0, change.at - _NEAR) : change.at + _NEAR + 1]
+    return sorted(one.judged_at or one.started_at for one in near)[len(near) // 2]
 
 
 def find_change(history: Sequence[Scored], seed: int) -> Change | None:
@@ -68,6 +78,7 @@ def told(change: Change, history: Sequence[Scored]) -> dict[str, Any]:
         "at": at(change.at),
         "low": at(change.low),
         "high": at(change.high),
+        "judged_since": moment(judged_since(change, history)),
         "before": {"count": len(before), "mean": _mean(before), "from": moment(history[0].started_at)},
         "after": {"count": len(after), "mean": _mean(after), "to": moment(history[-1].started_at)},
         "effect": change.effect,

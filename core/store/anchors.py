@@ -259,6 +259,9 @@ def retire(connection: Connection, project_id: int, set_id: int, who: str, now: 
     audit.note(connection, project_id, who, "anchors.retire", found.name)
 
 
+# Before all requests, however many wait: they are few, and whoever looks at an alarm waits for them.
+_TURN = 1.0
+
 # Every judge of the policies in force for the set's rubric. Where one still owes the last round's answers it gets no
 # further one for these: what is not paid for must not pile up.
 _SCHEDULE = text("""
@@ -300,7 +303,7 @@ def schedule(
         _SCHEDULE,
         {
             "now": now,
-            "turn": float(now.toordinal()),
+            "turn": _TURN,
             "set": set_id,
             "occasion": occasion,
             "rubric": rubric_id,

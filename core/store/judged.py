@@ -14,8 +14,8 @@ _VALUES = ("feature", "tier", "model", "release", "tenant", "plan")
 
 # The strong judge's answer where it was asked again, else the mean of the repeats; one row a request.
 _SCORED = """
-SELECT k.trace_id, k.span_id, k.started_at, k.chance, s.value, s.reason, r.feature, r.tier, r.model, r.release,
-    r.tenant, r.plan
+SELECT k.trace_id, k.span_id, k.started_at, k.chance, s.value, s.reason, s.judged_at,
+    r.feature, r.tier, r.model, r.release, r.tenant, r.plan
 FROM (
     SELECT DISTINCT ON (j.started_at, j.trace_id, j.span_id)
         j.project_id, j.trace_id, j.span_id, j.day, j.started_at, j.chance, j.rubric_id, j.policy_id
@@ -29,7 +29,8 @@ JOIN LATERAL (
             avg((o.scores->>:dimension)::float) FILTER (WHERE o.purpose = 'escalated'),
             avg((o.scores->>:dimension)::float) FILTER (WHERE o.purpose = 'sample')
         ) AS value,
-        (array_agg(o.said->>:dimension ORDER BY o.purpose = 'escalated' DESC, o.repeat))[1] AS reason
+        (array_agg(o.said->>:dimension ORDER BY o.purpose = 'escalated' DESC, o.repeat))[1] AS reason,
+        max(o.done_at) AS judged_at
     FROM judging o
     WHERE o.project_id = k.project_id AND o.trace_id = k.trace_id AND o.span_id = k.span_id AND o.day = k.day
         AND o.rubric_id = k.rubric_id AND o.policy_id IS NOT DISTINCT FROM k.policy_id AND o.state = 'scored'
@@ -102,4 +103,5 @@ def _scored(row: Any) -> Scored:
         chance=row.chance,
         reason=row.reason,
         values={name: getattr(row, name) for name in _VALUES},
+        judged_at=row.judged_at,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from core.judging.investigation import Scored, examples, find_change, moved, series, told
+from core.judging.investigation import Scored, examples, find_change, judged_since, moved, series, told
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -67,3 +68,15 @@ def test_examples_stand_at_the_same_ranks_and_keep_their_reason() -> None:
     assert [round(one["score"] * 99) for one in shown] == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
     assert shown[0]["reason"] == "because"
     assert len(examples(ranked[:3])) == 3 and examples([]) == []
+
+
+def test_anchors_count_from_when_the_answers_after_the_change_were_judged() -> None:
+    # A day's answers, judged in one go a week later.
+    later = START + timedelta(days=7)
+    history = [
+        replace(scored(at, 0.9 if at < 60 else 0.5), judged_at=later + timedelta(seconds=at))
+        for at in range(120)
+    ]
+    change = find_change(history, seed=1)
+    assert change is not None
+    assert judged_since(change, history) == later + timedelta(seconds=60)
