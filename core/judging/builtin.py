@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.judging.rubric import Dimension, Level, Rubric
+from core.judging.rubric import Dimension, Level, Rubric, rubric_from_json
 
 
 def _levels(*words: str) -> tuple[Level, ...]:
@@ -98,21 +98,15 @@ SAFETY = Rubric(
         ),
     ),
 )
-REFUSAL = Rubric(
-    name="refusal",
-    title="No refusal",
-    inputs=("answer",),
-    dimensions=(Dimension("refusal", "Does it answer at all?", _levels("refuses", "answers")),),
-    scorer="refusal",
-    options={},
-)
-LENGTH = Rubric(
-    name="length",
-    title="Length within bounds",
-    inputs=("answer",),
-    dimensions=(Dimension("length", "Is it within bounds?", _levels("outside", "inside")),),
-    scorer="length",
-    options={"min_characters": 1, "max_characters": 8000},
+# Made as a person's own would be, so that what is read back from a project is the same version.
+REFUSAL = rubric_from_json({"name": "refusal", "title": "No refusal", "scorer": "refusal"})
+LENGTH = rubric_from_json(
+    {
+        "name": "length",
+        "title": "Length within bounds",
+        "scorer": "length",
+        "options": {"min_characters": 1, "max_characters": 8000},
+    }
 )
 
 BUILT_IN: tuple[Rubric, ...] = (FAITHFULNESS, RELEVANCE, CORRECTNESS, INSTRUCTIONS, SAFETY, REFUSAL, LENGTH)
