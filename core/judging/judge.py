@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from core.errors import BadQuestion
+from core.judging.storable import check_storable
 
 Kind = Literal["openai", "anthropic"]
 
@@ -73,6 +74,7 @@ def judge_from_json(value: Any) -> Judge:
     known = {field.name for field in fields(Judge)} - {"id"}
     if strange := sorted(set(value) - known):
         raise BadQuestion(f"A judge has no field {strange[0][:60]!r}. It has {', '.join(sorted(known))}.")
+    check_storable(dict(value), "The judge")
     kind = next((one for one in PUBLIC_URLS if one == value.get("kind")), None)
     if kind is None:
         raise BadQuestion("kind is openai (any server that speaks chat completions) or anthropic.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from core.errors import BadQuestion
+from core.judging.storable import check_storable
 from core.question import Value, parse_filters
 from core.stats.sampling import Stratum, neyman, uniform
 
@@ -77,6 +78,7 @@ def policy_from_json(value: Any) -> Policy:
     """A policy from what a person or a file wrote, or a `BadQuestion` that says what to change."""
     if not isinstance(value, Mapping):
         raise BadQuestion("A policy is a JSON object with method and wanted_a_day.")
+    check_storable(dict(value), "The policy")
     method = value.get("method", "uniform")
     if method not in METHODS:
         raise BadQuestion(f"method is one of {', '.join(METHODS)}.")

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from core.errors import BadQuestion
 from core.judging.options import SCORERS, check_options
+from core.judging.storable import check_storable
 
 Input = Literal["question", "answer", "context", "reference"]
 INPUTS: tuple[Input, ...] = get_args(Input)
@@ -94,6 +95,7 @@ def rubric_from_json(value: Any) -> Rubric:
     known = {"name", "title", "instructions", "inputs", "dimensions", "scorer", "options"}
     if strange := sorted(set(value) - known):
         raise BadQuestion(f"A rubric has no field {strange[0][:60]!r}. It has {', '.join(sorted(known))}.")
+    check_storable({str(key): each for key, each in value.items()}, "The rubric")
     name = _name(value.get("name"), "name")
     scorer = value.get("scorer")
     if scorer is not None and scorer not in SCORERS:
