@@ -415,7 +415,13 @@ JUDGING_HEALTH: dict[str, Any] = {
             "last_error": "HTTP 429: slow down",
         }
     ],
-    "failed": [{"reason": "no context was stored with it", "judgements": 3}],
+    "failed": [
+        {
+            "reason": "no context was stored with it",
+            "judgements": 3,
+            "example": "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+        }
+    ],
 }
 _JUDGED: dict[str, Any] = {
     "name": "faithfulness",

@@ -13,21 +13,19 @@ from sqlalchemy import Engine
 
 from api import examples
 from core.access import Access
-from core.errors import BadQuestion
-from core.judging.judge import Judge, judge_from_json, judge_to_json
+from core.judging.budget import budget_pico
+from core.judging.judge import judge_from_json, judge_to_json
 from core.judging.policy import policy_from_json, policy_to_json
 from core.judging.rubric import Rubric, rubric_from_json, rubric_to_json
 from core.ledger import parse_request_id
-from core.money import from_decimal, to_decimal_string
-from core.store import judges, judging, requests, sampling
+from core.money import to_decimal_string
+from core.store import judges, judging, requests, sampling, trials
 from core.store.judge_health import health
 from core.store.judges import StoredJudge, StoredPolicy, StoredRubric
 from core.store.session import tenant
+from core.store.trials import TRIAL_MAX
 
-TRIAL_MAX = 10
-"""Requests that one trial judges."""
 _BACK_DAYS_MAX = 90
-_DAY_MAX_PICO = 100_000 * 10**12
 
 
 class LevelOut(BaseModel):
@@ -292,13 +290,6 @@ def add_judging(
     _add_state(routes, engine, clock, reader, administrator)
 
 
-def _day_pico(text: str) -> int:
-    pico, exact = from_decimal(text)
-    if not exact or not 0 <= pico <= _DAY_MAX_PICO:
-        raise BadQuestion('limit is US dollars a day from 0 to 100000, such as "5.00".')
-    return pico
-
-
 def _add_rubrics(
     routes: APIRouter, engine: Engine, clock: Callable[[], datetime], reader: Any, administrator: Any
 ) -> None:
@@ -329,12 +320,17 @@ def _add_rubrics(
     def start_trial(wanted: NewTrial, access: Access = administrator) -> TrialOut:
         with tenant(engine, access.project_id) as connection:
             rubric = _wanted_rubric(connection, wanted.rubric)
-            judge = _trial_judge(connection, rubric, wanted.judge, clock())
-            found = _trial_requests(connection, wanted.requests)
-            number = judges.save_rubric(connection, access.project_id, rubric, access.who)
             trial = f"trial-{secrets.token_hex(6)}"
-            asked = judge.id if judge else None
-            judging.trial(connection, access.project_id, number, asked, trial, found, clock())
+            trials.start_trial(
+                connection,
+                access.project_id,
+                rubric,
+                wanted.judge,
+                wanted.requests,
+                trial,
+                access.who,
+                clock(),
+            )
             return _trial_out(connection, trial, rubric)
 
     @routes.get("/trials/{trial}", response_model=TrialOut, summary="How a trial stands")
@@ -347,27 +343,6 @@ def _wanted_rubric(connection: Any, wanted: dict[str, Any] | str) -> Rubric:
     if isinstance(wanted, str):
         return judges.find_rubric(connection, wanted).rubric
     return rubric_from_json(wanted)
-
-
-def _trial_judge(connection: Any, rubric: Rubric, name: str | None, now: datetime) -> Judge | None:
-    if rubric.scorer is not None:
-        if name:
-            raise BadQuestion(f"The rubric {rubric.name} is a scorer and needs no judge. Leave judge out.")
-        return None
-    if not name:
-        raise BadQuestion(f"The rubric {rubric.name} needs a judge. Name one with judge.")
-    if judges.budget(connection, now.date()).limit_pico is None:
-        raise BadQuestion("Set first what judging may cost a day: PUT /api/v1/judging/budget.")
-    return judges.find_judge(connection, name).judge
-
-
-def _trial_requests(connection: Any, ids: list[str] | None) -> list[Any]:
-    if ids:
-        return [requests.one_request(connection, *parse_request_id(one)).record for one in ids]
-    found = requests.with_content(connection, TRIAL_MAX)
-    if not found:
-        raise BadQuestion("No request with a stored prompt and answer is here. Send some with content first.")
-    return found
 
 
 def _trial_out(connection: Any, trial: str, rubric: Rubric | None) -> TrialOut:
@@ -472,7 +447,9 @@ def _add_state(
     @routes.get("/judging", response_model=HealthOut, summary="How judging stands: spend, backlog, errors")
     def show_health(
         access: Access = reader,
-        days: Annotated[int, Query(ge=1, le=90, description="how far back errors are counted")] = 7,
+        days: Annotated[
+            int, Query(ge=1, le=90, description="UTC days, with today, over which judges are counted")
+        ] = 7,
     ) -> HealthOut:
         with tenant(engine, access.project_id) as connection:
             found = health(connection, clock(), days)
@@ -499,7 +476,14 @@ def _add_state(
                 }
                 for one in found.judges
             ],
-            failed=[{"reason": reason, "judgements": many} for reason, many in found.reasons],
+            failed=[
+                {
+                    "reason": one.reason,
+                    "judgements": one.count,
+                    "example": one.example and "-".join(one.example),
+                }
+                for one in found.failed
+            ],
         )
 
     @routes.get("/judging/budget", response_model=BudgetOut, summary="What judging may cost a day")
@@ -511,7 +495,7 @@ def _add_state(
     def set_budget(given: NewBudget, access: Access = administrator) -> BudgetOut:
         with tenant(engine, access.project_id) as connection:
             now = clock()
-            judges.set_budget(connection, access.project_id, _day_pico(given.limit), access.who, now)
+            judges.set_budget(connection, access.project_id, budget_pico(given.limit), access.who, now)
             return budget_out(judges.budget(connection, now.date()))
 
     @routes.get(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -15,6 +15,8 @@ from core.store.judges import Budget, budget
 from core.store.tables import request
 
 REASONS_MAX = 20
+SCORERS = "(scorers, no judge)"
+"""What the rules that ask nobody are called among the judges."""
 
 _J = judging.c
 _R = request.c
@@ -43,14 +45,25 @@ class JudgeState:
 class Spent:
     """What judging cost on a UTC day."""
 
-    day: str
+    day: date
     cost_pico: int
     calls: int
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """Judgements that failed for one reason. `example` is the trace and span of one of them, None where no stored
+    request was judged."""
+
+    reason: str
+    count: int
+    example: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """`hits_limit_at` is when today's budget ends at the pace of the last hour; None where it lasts."""
+    """`spent` has the UTC days on which judges were called, the oldest first. `hits_limit_at` is when today's budget
+    ends at the pace of the last hour; None where it lasts."""
 
     budget: Budget
     hits_limit_at: datetime | None
@@ -58,14 +71,17 @@ class Health:
     waiting: int
     asked: int
     judges: Sequence[JudgeState]
-    reasons: Sequence[tuple[str, int]]
+    failed: Sequence[Failed]
     spent: Sequence[Spent]
+    since: datetime
 
 
 def health(connection: Connection, now: datetime, days: int) -> Health:
-    """The state now, and what happened over the last `days`; seven statements, whatever the number of judges."""
-    since = now - timedelta(days=days)
-    today = budget(connection, now.astimezone(UTC).date())
+    """The state now, and what happened over the last `days` UTC days with today; eight statements, whatever the number
+    of judges."""
+    day = now.astimezone(UTC).date()
+    since = _midnight(day - timedelta(days=days - 1))
+    today = budget(connection, day)
     states = {
         row.state: row.many
         for row in connection.execute(
@@ -81,8 +97,9 @@ def health(connection: Connection, now: datetime, days: int) -> Health:
         waiting=states.get("waiting", 0),
         asked=states.get("asked", 0),
         judges=_judges(connection, since),
-        reasons=_reasons(connection, since),
+        failed=_failed(connection, since),
         spent=_spent(connection, since),
+        since=since,
     )
 
 
@@ -98,8 +115,11 @@ def _hits_limit(connection: Connection, today: Budget, now: datetime) -> datetim
     if not spent:
         return None
     end = now + hour * (today.left_pico / int(spent))
-    midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
-    return end if end < midnight else None
+    return end if end < _midnight(now.astimezone(UTC).date() + timedelta(days=1)) else None
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
 
 
 def _calls(since: datetime) -> list[Any]:
@@ -140,7 +160,7 @@ def _judges(connection: Connection, since: datetime) -> list[JudgeState]:
         if row.retired_at is None or row.id in by_id or row.name in by_name
     ]
     if None in by_id:
-        found.append(_state("(scorers, no judge)", None, None, by_id[None], None))
+        found.append(_state(SCORERS, None, None, by_id[None], None))
     return found
 
 
@@ -166,15 +186,25 @@ def _state(
     )
 
 
-def _reasons(connection: Connection, since: datetime) -> list[tuple[str, int]]:
+def _failed(connection: Connection, since: datetime) -> list[Failed]:
+    stored = func.max(func.concat(_J.trace_id, "-", _J.span_id)).filter(_J.material.is_(None))
     rows = connection.execute(
-        select(func.coalesce(_J.reason, "").label("reason"), func.count().label("many"))
+        select(
+            func.coalesce(_J.reason, "").label("reason"), func.count().label("many"), stored.label("example")
+        )
         .where(_J.state == "failed", _J.done_at >= since)
         .group_by("reason")
         .order_by(func.count().desc(), "reason")
         .limit(REASONS_MAX)
     )
-    return [(row.reason, row.many) for row in rows]
+    return [Failed(row.reason, row.many, _ids(row.example)) for row in rows]
+
+
+def _ids(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    trace_id, _, span_id = text.partition("-")
+    return trace_id, span_id
 
 
 def _spent(connection: Connection, since: datetime) -> list[Spent]:
@@ -184,4 +214,4 @@ def _spent(connection: Connection, since: datetime) -> list[Spent]:
         .group_by(_R.day)
         .order_by(_R.day)
     )
-    return [Spent(row.day.isoformat(), int(row.cost), row.calls) for row in rows]
+    return [Spent(row.day, int(row.cost), row.calls) for row in rows]

@@ -15,10 +15,12 @@ from core.judging.builtin import BUILT_IN
 from core.judging.judge import Judge, judge_from_json, judge_to_json
 from core.judging.policy import Policy, policy_from_json, policy_to_json
 from core.judging.rubric import Rubric, rubric_from_json, rubric_to_json
+from core.judging.storable import is_storable
 from core.store import audit
 from core.store.judge_tables import judge, judge_budget, judge_spend, policy, rubric, unsampled
 from core.store.tables import request
 
+NO_BUDGET = "Set first what judging may cost a day: on the page Judging, or by PUT /api/v1/judging/budget."
 LIST_MAX = 500
 """Rubrics, judges or policies that a project may have; lists show so many."""
 
@@ -147,7 +149,8 @@ def list_judges(connection: Connection) -> list[StoredJudge]:
 
 def find_judge(connection: Connection, name: str) -> StoredJudge:
     """A judge by its name, retired or not."""
-    if row := connection.execute(select(judge).where(judge.c.name == name)).one_or_none():
+    found = select(judge).where(judge.c.name == name)
+    if is_storable(name) and (row := connection.execute(found).one_or_none()):
         return _judge(row)
     raise NotFound(f"There is no judge {name[:100]!r}. GET /api/v1/judges lists them.")
 
@@ -190,12 +193,12 @@ def start_policy(
 ) -> int:
     """Put a policy in force for a rubric, in place of the one before; requests that started before `starts_at` are
     none of its business. What is stored already and started later is queued to be looked at."""
-    asked, strong = (_askable(connection, name) if name else None for name in (judge_name, strong_name))
+    asked, strong = (askable(connection, name) if name else None for name in (judge_name, strong_name))
     if of.scorer is None:
         if asked is None:
             raise BadQuestion(f"The rubric {of.name} needs a judge. Name one with judge.")
         if budget(connection, now.date()).limit_pico is None:
-            raise BadQuestion("Set first what judging may cost a day: PUT /api/v1/judging/budget.")
+            raise BadQuestion(NO_BUDGET)
     elif asked or strong:
         raise BadQuestion(f"The rubric {of.name} is a scorer and needs no judge. Leave judge out.")
     if strong and not asked:
@@ -229,7 +232,8 @@ def start_policy(
     return int(made)
 
 
-def _askable(connection: Connection, name: str) -> Judge:
+def askable(connection: Connection, name: str) -> Judge:
+    """A judge by its name, refused where it is retired."""
     found = find_judge(connection, name)
     if found.retired_at is not None:
         raise BadQuestion(f"The judge {name!r} is retired. Name another.")
@@ -261,12 +265,8 @@ def end_policy(
     connection: Connection, project_id: int, name: str, who: str, now: datetime, *, quietly: bool = False
 ) -> None:
     """Draw no more requests for this rubric; what was drawn is still judged."""
-    ended = connection.execute(
-        update(policy)
-        .where(policy.c.rubric_name == name, policy.c.ended_at.is_(None))
-        .values(ended_at=now)
-        .returning(policy.c.id)
-    ).all()
+    over = update(policy).where(policy.c.rubric_name == name, policy.c.ended_at.is_(None))
+    ended = is_storable(name) and connection.execute(over.values(ended_at=now).returning(policy.c.id)).all()
     if ended:
         audit.note(connection, project_id, who, "policy.end", name)
     elif not quietly:
@@ -300,6 +300,11 @@ def list_policies(connection: Connection, *, live: bool = False) -> list[StoredP
         )
         for row in rows
     ]
+
+
+def any_policy(connection: Connection) -> bool:
+    """Whether the project ever had a policy."""
+    return connection.execute(select(policy.c.id).limit(1)).first() is not None
 
 
 def set_budget(connection: Connection, project_id: int, day_pico: int, who: str, now: datetime) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from core.errors import NotFound
 from core.judging.rubric import Rubric, rubric_from_json
+from core.judging.storable import is_storable
 from core.pricing.price import Priced
 from core.request import RequestRecord
 from core.score import Score
@@ -119,8 +120,9 @@ def claim(
             reason=None,
         )
     )
-    contents = _contents(connection, [dict(row) for row in connection_rows if row["material"] is None])
-    tasks = [_task(row, contents) for row in connection_rows]
+    stored = [row for row in connection_rows if row["material"] is None]
+    texts = contents(connection, [(row["trace_id"], row["span_id"], row["day"]) for row in stored])
+    tasks = [_task(row, texts) for row in connection_rows]
     return sorted(tasks, key=lambda one: (one.turn, one.id))
 
 
@@ -135,12 +137,12 @@ def _write_off(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
         _settle(connection, row["reserved_on"], row["reserved_pico"], row["reserved_pico"])
 
 
-def _contents(
-    connection: Connection, rows: Sequence[Mapping[str, Any]]
+def contents(
+    connection: Connection, wanted: Sequence[tuple[str, str, date]]
 ) -> dict[tuple[str, str, date], tuple[str | None, str | None]]:
-    if not rows:
+    """What was stored of these requests (trace, span, day): input and output, in one statement."""
+    if not wanted:
         return {}
-    wanted = [(row["trace_id"], row["span_id"], row["day"]) for row in rows]
     found = connection.execute(
         select(content).where(
             tuple_(content.c.trace_id, content.c.span_id, content.c.day).in_(wanted),
@@ -156,8 +158,8 @@ def _contents(
     return bodies
 
 
-def _task(row: Any, contents: Mapping[tuple[str, str, date], tuple[str | None, str | None]]) -> Task:
-    asked, answered = contents.get((row["trace_id"], row["span_id"], row["day"]), (None, None))
+def _task(row: Any, texts: Mapping[tuple[str, str, date], tuple[str | None, str | None]]) -> Task:
+    asked, answered = texts.get((row["trace_id"], row["span_id"], row["day"]), (None, None))
     same = (
         "id",
         "rubric_id",
@@ -517,6 +519,7 @@ class Trialled:
     id: int
     trace_id: str
     span_id: str
+    day: date
     state: str
     judge: str | None
     repeat: int
@@ -530,6 +533,8 @@ class Trialled:
 
 def find_trial(connection: Connection, occasion: str) -> tuple[Rubric, list[Trialled]]:
     """The rubric that a trial tries, and its judgements, the newest request first."""
+    if not is_storable(occasion):
+        raise NotFound("There is no such trial in this project.")
     rows = connection.execute(
         select(judging, judge.c.name.label("judge_name"), rubric.c.body)
         .join(rubric, rubric.c.id == _J.rubric_id)
@@ -543,6 +548,7 @@ def find_trial(connection: Connection, occasion: str) -> tuple[Rubric, list[Tria
         "id",
         "trace_id",
         "span_id",
+        "day",
         "state",
         "repeat",
         "scores",

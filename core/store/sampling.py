@@ -22,6 +22,8 @@ from core.store.tables import content, request
 from core.window import Window
 
 PILOT_DAYS = 7
+POLICIES_MAX = 20
+"""Policies that one request is explained by; each takes up to four statements."""
 WAITING_MAX = 100_000
 """Judgements of a project that may wait; the sampler pauses above it, and nothing is lost."""
 
@@ -336,6 +338,16 @@ class Why:
     number: float | None = None
 
 
+def concerning(policies: Sequence[StoredPolicy], started_at: datetime) -> list[StoredPolicy]:
+    """The policies in force, and those that were when a request started; `POLICIES_MAX` of them, the newest first."""
+    found = [
+        one
+        for one in policies
+        if one.ended_at is None or (one.starts_at <= started_at and started_at <= one.ended_at)
+    ]
+    return sorted(found, key=lambda one: one.ended_at is not None)[:POLICIES_MAX]
+
+
 def why(connection: Connection, policies: Sequence[StoredPolicy], trace_id: str, span_id: str) -> list[Why]:
     """What each policy made of a request of the entered project; nothing where there is no such request."""
     row = connection.execute(
@@ -371,8 +383,10 @@ def _why(connection: Connection, of: StoredPolicy, row: Any, waits: bool) -> Why
             "waiting": f"It was drawn and waits for its judge{f': {task.reason}' if task.reason else ''}.",
             "asked": "It was drawn, and its judge is being asked.",
             "scored": "It was drawn and judged.",
-            "failed": f"It was drawn, and could not be judged: {task.reason}",
+            "failed": f"It was drawn, and could not be judged: {task.reason}.",
         }[task.state]
+        if task.policy_id != of.id:
+            return because(f"{words} Another policy for this rubric drew it.", state=task.state)
         return because(words, state=task.state, chance=task.chance, number=number)
     if reason := _ineligible(of, row):
         return because(reason)
