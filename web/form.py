@@ -13,23 +13,24 @@ from core.errors import BadInput, Forbidden, TooLarge
 
 FIELD = "form_token"
 """The name of the hidden field that only a page of ours can fill."""
+FORM_MAX = 16 * 1024
+"""Bytes of a form, unless a page expects more."""
 
-_MAX_BYTES = 16 * 1024
 _MAX_FIELDS = 20
 
 Form = Mapping[str, str]
 
 
-async def read_form(request: Request) -> Form:
-    """The fields of a form, the last of each name."""
+async def read_form(request: Request, most: int = FORM_MAX) -> Form:
+    """The fields of a form of at most `most` bytes, the last of each name."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise BadInput("Send the form as application/x-www-form-urlencoded.")
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > _MAX_BYTES:
-            raise TooLarge(f"The form is larger than {_MAX_BYTES} bytes.")
+        if len(body) > most:
+            raise TooLarge(f"The form is larger than {most} bytes.")
     try:
         return dict(
             parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)

@@ -14,7 +14,7 @@ from core.access import Access
 from core.errors import Forbidden
 from core.store.door import Door
 from web import session
-from web.form import Form
+from web.form import FORM_MAX, Form
 from web.vault import Vault
 
 
@@ -47,10 +47,11 @@ class Parts:
 
         return Depends(administrator)
 
-    def posted(self) -> Any:
-        """The dependency that reads a form, and refuses one that was not sent from a page of this session."""
+    def posted(self, most: int = FORM_MAX) -> Any:
+        """The dependency that reads a form of at most `most` bytes, and refuses one that was not sent from a page of
+        this session."""
 
         async def posted(request: Request) -> Form:
-            return await session.posted(request, self.secure)
+            return await session.posted(request, self.secure, most)
 
         return Depends(posted)

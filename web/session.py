@@ -16,7 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from core.access import SESSION_LENGTH, Access
 from core.errors import Unauthenticated
 from core.store.door import Door
-from web.form import Form, check_form, read_form, sign, token_of
+from web.form import FORM_MAX, Form, check_form, read_form, sign, token_of
 
 Cookie = Literal["session", "visit", "shown"]
 _SHOWN_FOR_S = 120
@@ -106,9 +106,9 @@ def visitor_if_any(door: Door, request: Request, secure: bool) -> Visitor | None
     return visitor(request)
 
 
-async def posted(request: Request, secure: bool) -> Form:
+async def posted(request: Request, secure: bool, most: int = FORM_MAX) -> Form:
     """The form that a signed-in reader sent, checked to be of his session."""
-    form = await read_form(request)
+    form = await read_form(request, most)
     check_form(request, form, secret_of(request, secure))
     return form
 
