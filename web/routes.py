@@ -22,6 +22,7 @@ from core.question import MAX_ROWS, Lens, check_request_order
 from core.store import requests
 from core.store.door import Door
 from core.store.estimates import read_judged, reasons_of
+from core.store.judges import any_policy
 from core.store.prices import explain_request
 from core.store.session import tenant
 from core.window import Window
@@ -29,6 +30,7 @@ from web import api_docs, attribution, chart, judged, listing, quality, session
 from web.address import Address, came_from_form, parse_address
 from web.alerts import add_alerts
 from web.assets import add_assets
+from web.judging import add_judging
 from web.overview import overview
 from web.pages import render, script_json
 from web.parts import Parts
@@ -69,6 +71,7 @@ def router(web: Web) -> APIRouter:
     add_alerts(routes, parts)
     add_settings(routes, parts)
     add_reviews(routes, parts)
+    add_judging(routes, parts)
     add_assets(routes)
     _add_overview(routes, web)
     _add_costs(routes, web)
@@ -223,6 +226,7 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
             explained = {
                 item.id: explain_request(connection, item, web.book()) for item in trace.requests[:_EXPLAINED]
             }
+            with_why = any_policy(connection)
         return render(
             "trace.html",
             path="/traces",
@@ -235,6 +239,7 @@ def _add_requests(routes: APIRouter, web: Web) -> None:
             total=total(trace),
             scores=listed(trace.scores),
             reasons=reasons,
+            with_why=with_why,
         )
 
 

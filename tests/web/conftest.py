@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 import launch
 from tests.conftest import Project, Server, make_project
+from tests.judge.conftest import endpoint as endpoint
 from tests.otlp import llm_span
 from tests.web.workload import agent_trace, send, two_weeks
 from web.session import cookie_name

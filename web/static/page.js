@@ -134,4 +134,55 @@
     (table.closest(".scroll") || table).before(button);
     arm(button, table);
   });
+
+  // A file is read into a field of the form, to be looked at before it is sent.
+  document.querySelectorAll("input[type=file][data-into]").forEach(function (chooser) {
+    const field = document.getElementById(chooser.dataset.into);
+    chooser.closest("label").hidden = false;
+    chooser.addEventListener("change", async function () {
+      const file = chooser.files[0];
+      if (!file) return;
+      if (file.size > field.maxLength) return say("The file is larger than " + field.maxLength + " bytes");
+      field.value = await file.text();
+      say(file.name + " is in the form now");
+      field.focus();
+    });
+  });
+
+  // A part of this page as the server has it now, or a part of another page.
+  async function part(address, id) {
+    const answer = await fetch(address, { headers: { accept: "text/html" } }).catch(function () { return null; });
+    if (!answer?.ok) return null;
+    return new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id);
+  }
+
+  // What is still under way is loaded anew until it is done, for ten minutes at most.
+  const live = document.querySelector("[id][data-live]");
+  if (live) {
+    let shown = live, turns = 0;
+    const renew = async function () {
+      turns += 1;
+      const next = document.hidden ? null : await part(location.href, shown.id);
+      if (next && next.innerHTML !== shown.innerHTML && !shown.querySelector("details[open]")) {
+        shown.replaceWith(next);
+        shown = next;
+        say(next.querySelector("b")?.textContent || "Loaded anew");
+      }
+      if ("live" in shown.dataset && turns < 300) setTimeout(renew, 2000);
+    };
+    setTimeout(renew, 2000);
+  }
+
+  // What is said on another page is shown in its place when it is opened: <details data-from="/path#id">.
+  document.querySelectorAll("details[data-from]").forEach(function (details) {
+    details.addEventListener("toggle", async function () {
+      if (!details.open || details.dataset.loaded) return;
+      details.dataset.loaded = "true";
+      const address = new URL(details.dataset.from, location.href);
+      const found = await part(address, address.hash.slice(1));
+      if (!found) return delete details.dataset.loaded;
+      found.removeAttribute("id");
+      details.replaceChildren(details.querySelector("summary"), found);
+    });
+  });
 })();
