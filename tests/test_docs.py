@@ -11,6 +11,7 @@ import pytest
 
 from core.channel import SECRET_PREFIX
 from core.judging.judge import KEY_PREFIX
+from judge.models import URL_PREFIX
 from settings import Settings
 from tests.conftest import Project, Server
 
@@ -85,8 +86,8 @@ def test_every_setting_that_a_document_names_exists() -> None:
         f"TRIPOINT_{name}" for name in ("ENDPOINT", "KEY", "CONTENT", "TRAVEL", "DEBUG", "TEST_DATABASE_URL")
     }
     named = {name for document in DOCUMENTS for name in re.findall(r"TRIPOINT_[A-Z_]+", document.read_text())}
-    # Secrets that a judge or a webhook names, each by a variable of its own.
-    named = {name for name in named if not name.startswith((KEY_PREFIX, SECRET_PREFIX))}
+    # Secrets that a judge or a webhook names, and where a judge's may be sent, each by a variable of its own.
+    named = {name for name in named if not name.startswith((KEY_PREFIX, URL_PREFIX, SECRET_PREFIX))}
     assert named <= known
 
 
