@@ -22,6 +22,7 @@ from core.money import to_decimal_string
 from core.store import judges, judging, requests, sampling, trials
 from core.store.judge_health import health
 from core.store.judges import StoredJudge, StoredPolicy, StoredRubric
+from core.store.rows import instant
 from core.store.session import tenant
 from core.store.trials import TRIAL_MAX
 
@@ -166,7 +167,7 @@ class WhyOut(BaseModel):
 
 
 class WhyList(BaseModel):
-    """One entry a policy, the newest first."""
+    """One entry a policy, those in force first: these, and those that were in force when the request started."""
 
     model_config = ConfigDict(json_schema_extra={"example": examples.WHY})
 
@@ -506,8 +507,9 @@ def _add_state(
     def show_why(request_id: str, access: Access = reader) -> WhyList:
         with tenant(engine, access.project_id) as connection:
             trace, span = parse_request_id(request_id)
-            requests.one_request(connection, trace, span)
-            found = sampling.why(connection, judges.list_policies(connection), trace, span)
+            record = requests.one_request(connection, trace, span).record
+            policies = sampling.concerning(judges.list_policies(connection), instant(record.started_ns))
+            found = sampling.why(connection, policies, trace, span)
         return WhyList(
             items=[
                 WhyOut(
