@@ -381,7 +381,9 @@ def _anchors_until(
 
 def biases(runs: int) -> None:
     """T7 What a judge likes for the wrong reasons."""
-    print("asked: answers that differ in length alone within 1.5 points after control; both orders beat one")
+    print(
+        "asked: answers that differ in length alone within 1.5 points after control; how often a verdict hangs on the order"
+    )
     chance, spreads = np.random.default_rng(11), []
     for _ in range(runs):
         groups = np.repeat(["concise", "base", "verbose"], 600)
@@ -418,6 +420,7 @@ def biases(runs: int) -> None:
     print(
         f"position: {result.pairs:,} pairs, {result.flips:.1%} flip (95 % {result.flips_low:.1%} to"
         f" {result.flips_high:.1%}); agrees with people: one order {right[0]:.3f} / {right[1]:.3f}, both {right[2]:.3f}"
+        " (both take the order's share out of a verdict; they do not make the judge better)"
     )
 
 
