@@ -277,6 +277,8 @@ def work(settings: Settings, concurrency: int, beat: bool = True, queues: tuple[
             "worker",
             f"--concurrency={concurrency}",
             f"--queues={','.join(queues or worker.QUEUES)}",
+            # Two workers of one machine must not share a name: RabbitMQ refuses the second one.
+            f"--hostname={'-'.join(queues or worker.QUEUES)}-{os.getpid()}@%h",
             "--without-gossip",
             "--without-mingle",
             f"--loglevel={settings.log_level.upper()}",

@@ -382,7 +382,7 @@ def _anchors_until(
 def biases(runs: int) -> None:
     """T7 What a judge likes for the wrong reasons."""
     print(
-        "asked: answers that differ in length alone within 1.5 points after control; how often a verdict hangs on the order"
+        "asked: answers that differ in length alone within 1.5 points after control; verdicts that hang on the order"
     )
     chance, spreads = np.random.default_rng(11), []
     for _ in range(runs):

@@ -76,7 +76,10 @@ def bearer(key: str) -> dict[str, str]:
 
 
 def send(ready: dict[str, Any], count: int = 1) -> None:
-    spans = [llm_span() for _ in range(count)]
+    send_all(ready, [llm_span() for _ in range(count)])
+
+
+def send_all(ready: dict[str, Any], spans: list[dict[str, Any]]) -> None:
     headers = bearer(ready["ingest_key"]) | {"content-type": "application/json"}
     answer = httpx.post(f"{ready['url']}/v1/traces", content=body(*spans), headers=headers, trust_env=False)
     assert answer.status_code == 200, answer.text
@@ -200,8 +203,21 @@ def test_it_uses_a_database_and_a_broker_of_ones_own(
                 wait_until(
                     lambda: [item["state"] for item in requests(ready)] == ["settled"], "nobody settled"
                 )
+                wait_until(lambda: judged_by_a_rule(ready), "nobody judged", 40)
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def judged_by_a_rule(ready: dict[str, Any]) -> bool:
+    """Whether a scorer, which asks nobody, has scored the one answer; its policy is started where there is none."""
+    admin = {"headers": bearer(ready["admin_key"]), "trust_env": False}
+    if not httpx.get(f"{ready['url']}/api/v1/policies", **admin).json():
+        policy = {"rubric": "refusal", "wanted_a_day": 1_000_000, "back_days": 1}
+        assert httpx.post(f"{ready['url']}/api/v1/policies", json=policy, **admin).status_code == 201
+        said = '[{"role": "assistant", "content": "It is in Hamburg."}]'
+        send_all(ready, [llm_span(gen_ai__output__messages=said)])
+    states = httpx.get(f"{ready['url']}/api/v1/judging", **admin).json()["judges"]
+    return [one["scored"] for one in states] == [1]
 
 
 def listens(port: int) -> bool:
