@@ -27,8 +27,8 @@ from supervisor.child import die_with_parent
 
 _SETTLE_EVERY_S = 2.0
 _PARTITIONS_EVERY_S = 3600.0
-_JUDGE_EVERY_S = 3.0
-_WATCH_EVERY_S = 15.0
+_JUDGE_EVERY_S = 2.0
+_WATCH_EVERY_S = 6.0
 _DELIVER_EVERY_S = 5.0
 _UPKEEP_EVERY_S = 300.0
 

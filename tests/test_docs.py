@@ -102,7 +102,7 @@ def test_every_function_on_the_path_of_a_request_exists() -> None:
     path = "\n".join(line for line in text.splitlines() if line.startswith("|"))
     source = "\n".join(
         file.read_text()
-        for room in ("api", "collector", "core", "sdk/src", "web")
+        for room in ("api", "collector", "core", "judge", "sdk/src", "web")
         for file in (ROOT / room).rglob("*.py")
     )
     functions = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)\(\)`", path)}
