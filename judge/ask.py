@@ -291,7 +291,7 @@ def _rubric(engine: Engine, project_id: int, number: int) -> Rubric:
 
 def _material(task: Task) -> Material:
     if task.material is None:
-        return material_of(task.input, task.output)
+        return material_of(task.input, task.output, task.reference)
     return material_from_json(task.material)
 
 

@@ -49,6 +49,7 @@ CORRECTNESS = Rubric(
     name="correctness",
     title="Correctness against a reference",
     inputs=("question", "answer", "reference"),
+    # The reference comes as the tag `reference` of the request (docs/quality.md).
     instructions="The reference is right. Other words and more detail are no mistake; a contradiction is.",
     dimensions=(
         Dimension(

@@ -18,6 +18,7 @@ from core.stats.anchors import AnchorWatch, anchors_from_json, anchors_to_json
 from core.stats.verdict import ANCHORS_MIN
 from core.store import audit
 from core.store.drift_tables import anchor_set
+from core.store.judging import REFERENCE_TAG
 
 Every = Literal["hour", "day"]
 ITEMS_MAX = 500
@@ -110,7 +111,7 @@ WITH newest AS (
     SELECT trace_id, span_id, jsonb_object_agg(name, value) AS labels, max(at) AS at
     FROM means GROUP BY trace_id, span_id ORDER BY max(at) DESC, trace_id, span_id LIMIT :labelled
 )
-SELECT l.trace_id, l.span_id, l.labels, r.day, r.started_at, c.body
+SELECT l.trace_id, l.span_id, l.labels, r.day, r.started_at, c.body, r.tags->>CAST(:reference AS text) AS reference
 FROM labelled l
 JOIN request r ON r.trace_id = l.trace_id AND r.span_id = l.span_id AND r.counted
 JOIN content c ON c.trace_id = r.trace_id AND c.span_id = r.span_id AND c.day = r.day
@@ -122,7 +123,8 @@ def labelled(connection: Connection, rubric: Rubric, most: int) -> list[Frozen]:
     """Up to `most` labelled answers whose text is stored and has all that the rubric needs, the last labelled first."""
     names = {rubric.score_name(one.name): one.name for one in rubric.dimensions}
     rows = connection.execute(
-        _LABELLED.execution_options(yield_per=50), {"names": list(names), "labelled": _LABELLED_MAX}
+        _LABELLED.execution_options(yield_per=50),
+        {"names": list(names), "labelled": _LABELLED_MAX, "reference": REFERENCE_TAG},
     )
     reader, room, found = zstandard.ZstdDecompressor(), _CONTENT_MAX, list[Frozen]()
     for row in rows:
@@ -130,7 +132,7 @@ def labelled(connection: Connection, rubric: Rubric, most: int) -> list[Frozen]:
         if len(found) == most or room < 0:
             break
         body = orjson.loads(reader.decompress(row.body))
-        material = material_of(body.get("input"), body.get("output"))
+        material = material_of(body.get("input"), body.get("output"), row.reference)
         if missing(material, rubric) is None:
             labels = {names[name]: float(value) for name, value in row.labels.items()}
             found.append(Frozen(row.trace_id, row.span_id, row.day, row.started_at, material, labels))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, case, func, literal, select, text, tuple_, update
+from sqlalchemy import Connection, and_, case, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
@@ -27,6 +27,8 @@ from core.usage import UNKNOWN
 
 EXPIRES_AFTER = timedelta(days=7)
 """What waited for so long is given up, with its reason."""
+REFERENCE_TAG = "reference"
+"""The tag under which an application sends the right answer, where it knows it."""
 _LOCK_CLASS = 7_404_513
 
 _J = judging.c
@@ -56,6 +58,7 @@ class Task:
     material: Mapping[str, Any] | None
     input: str | None
     output: str | None
+    reference: str | None
 
 
 def owed_to(connection: Connection, now: datetime) -> list[int | None]:
@@ -137,29 +140,38 @@ def _write_off(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
         _settle(connection, row["reserved_on"], row["reserved_pico"], row["reserved_pico"])
 
 
+Stored = tuple[str | None, str | None, str | None]
+"""Input, output and reference of a request, as they were sent."""
+
+
 def contents(
     connection: Connection, wanted: Sequence[tuple[str, str, date]]
-) -> dict[tuple[str, str, date], tuple[str | None, str | None]]:
-    """What was stored of these requests (trace, span, day): input and output, in one statement."""
+) -> dict[tuple[str, str, date], Stored]:
+    """What was stored of these requests (trace, span, day), in one statement; the reference is a tag of that name."""
     if not wanted:
         return {}
+    of, tags = content.c, request.c.tags
+    same = and_(of.trace_id == request.c.trace_id, of.span_id == request.c.span_id, of.day == request.c.day)
     found = connection.execute(
-        select(content).where(
-            tuple_(content.c.trace_id, content.c.span_id, content.c.day).in_(wanted),
-            content.c.day >= min(day for _, _, day in wanted),
-            content.c.day <= max(day for _, _, day in wanted),
+        select(of.trace_id, of.span_id, of.day, of.body, tags.op("->>")(REFERENCE_TAG).label("reference"))
+        .select_from(content.outerjoin(request, same))
+        .where(
+            tuple_(of.trace_id, of.span_id, of.day).in_(wanted),
+            of.day >= min(day for _, _, day in wanted),
+            of.day <= max(day for _, _, day in wanted),
         )
     )
     reader = zstandard.ZstdDecompressor()
-    bodies = {}
+    bodies: dict[tuple[str, str, date], Stored] = {}
     for row in found:
         body = orjson.loads(reader.decompress(row.body))
-        bodies[row.trace_id, row.span_id, row.day] = (body.get("input"), body.get("output"))
+        bodies[row.trace_id, row.span_id, row.day] = (body.get("input"), body.get("output"), row.reference)
     return bodies
 
 
-def _task(row: Any, texts: Mapping[tuple[str, str, date], tuple[str | None, str | None]]) -> Task:
-    asked, answered = texts.get((row["trace_id"], row["span_id"], row["day"]), (None, None))
+def _task(row: Any, texts: Mapping[tuple[str, str, date], Stored]) -> Task:
+    key = (row["trace_id"], row["span_id"], row["day"])
+    asked, answered, reference = texts.get(key, (None, None, None))
     same = (
         "id",
         "rubric_id",
@@ -178,6 +190,7 @@ def _task(row: Any, texts: Mapping[tuple[str, str, date], tuple[str | None, str 
         attempts=row["attempts"] + 1,
         input=asked,
         output=answered,
+        reference=reference,
     )
 
 

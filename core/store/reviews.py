@@ -9,8 +9,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import orjson
-import zstandard
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -54,6 +52,7 @@ from core.stats.sampling import draw
 from core.store import audit
 from core.store.estimates import SAMPLED, all_labels, judged_by_name
 from core.store.judge_tables import judging, rubric
+from core.store.judging import contents
 from core.store.review_tables import review, review_plan, review_turn
 from core.store.scores import write_scores
 from core.store.statements import tokens
@@ -398,15 +397,8 @@ def _item(connection: Connection, row: Row[Any], until: datetime) -> Item:
 
 
 def _material(connection: Connection, trace_id: str, span_id: str, day: date) -> Material:
-    body = connection.execute(
-        select(content.c.body).where(
-            content.c.trace_id == trace_id, content.c.span_id == span_id, content.c.day == day
-        )
-    ).scalar()
-    if body is None:
-        return Material()
-    kept = orjson.loads(zstandard.ZstdDecompressor().decompress(body))
-    return material_of(kept.get("input"), kept.get("output"))
+    key = (trace_id, span_id, day)
+    return material_of(*contents(connection, [key]).get(key, (None, None, None)))
 
 
 def _take_turns(connection: Connection, project_id: int) -> None:

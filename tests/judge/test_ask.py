@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from core.judging.builtin import RELEVANCE
+from core.judging.builtin import CORRECTNESS, RELEVANCE
 from core.judging.policy import Policy
 from core.money import PICO
 from core.pricing.price import PriceBook
+from core.request import Context
 from core.store import judges
 from core.store.rows import nanoseconds
 from core.store.session import tenant
@@ -332,3 +333,19 @@ def test_anthropics_wire(engine: Engine, project: Project, judged: Judged, endpo
     call = endpoint.calls[0]
     assert call["_path"] == "/v1/messages" and [one["role"] for one in call["messages"]] == ["user"]
     assert call["output_config"]["format"]["type"] == "json_schema"
+
+
+def test_a_reference_comes_as_a_tag_of_the_request(
+    engine: Engine, project: Project, judged: Judged, endpoint: Endpoint
+) -> None:
+    endpoint.respond = lambda body, number: (200, chat(verdict(5, "correctness")), {})
+    make_judge(engine, project, endpoint)
+    set_budget(engine, project, 100, NOW)
+    context = Context(feature="chat", tags={"reference": "It is in Bremen."})
+    add_requests(engine, project, 2, NOW, "told", context=context)
+    add_requests(engine, project, 1, NOW, "untold")
+    start(engine, project, rubric=CORRECTNESS)
+    rows = judged()
+    assert sorted(row["state"] for row in rows) == ["failed", "scored", "scored"]
+    assert [row["reason"] for row in rows if row["state"] == "failed"] == ["no reference was stored with it"]
+    assert all("It is in Bremen." in call["messages"][1]["content"] for call in endpoint.calls)
