@@ -7,7 +7,8 @@ from typing import Annotated
 
 from fastapi import Query, Request
 
-from core.question import DIMENSIONS, Value, parse_filters
+from core.errors import BadQuestion
+from core.question import DIMENSIONS, CostQuestion, Value, check_question, parse_filters
 from core.window import Window, check_zone, parse_instant
 
 
@@ -56,6 +57,45 @@ Zone = Annotated[
         " without an offset; UTC where left out. Times are answered in UTC"
     ),
 ]
+
+GroupBy = Annotated[
+    str | None, Query(description="dimensions, separated by commas", examples=["feature,tier"])
+]
+Interval = Annotated[str | None, Query(description="hour, day, week or month of the zone")]
+
+GROUPS_MAX = 1000
+"""Groups that an answer about quality has at the most."""
+Groups = Annotated[
+    int | None,
+    Query(
+        description=f"groups at the most, 1 to {GROUPS_MAX}, those of most requests first, or in order of time where"
+        " there is an interval"
+    ),
+]
+
+
+def quality_question(
+    request: Request,
+    others: Collection[str],
+    group_by: str | None,
+    start: str | None,
+    end: str | None,
+    zone: str | None,
+    interval: str | None,
+    limit: int | None,
+) -> CostQuestion:
+    """The requests that a question of quality is about, and how they are grouped."""
+    if limit is not None and not 1 <= limit <= GROUPS_MAX:
+        raise BadQuestion(f"limit must be between 1 and {GROUPS_MAX}.")
+    return check_question(
+        window=window_of(start, end, zone),
+        group_by=words_of(group_by),
+        filters=filters_of(request, others),
+        interval=interval,
+        metrics=["requests"],
+        limit=limit or GROUPS_MAX,
+        zone=zone,
+    )
 
 
 def words_of(text: str | None) -> list[str]:

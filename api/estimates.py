@@ -10,16 +10,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
 from api import examples
-from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
+from api.asking import (
+    FILTER_DOCS,
+    From,
+    GroupBy,
+    Groups,
+    Interval,
+    To,
+    Zone,
+    quality_question,
+)
 from core.access import Access
 from core.errors import BadQuestion
 from core.judged import CELLS_MAX, METHOD, EstimateRow, Quality, Slice, rows, total
-from core.question import CostQuestion, check_question
+from core.question import CostQuestion
 from core.score import NAME_MAX
 from core.stats.estimate import Estimate
 from core.store.estimates import read_judged
 
-_GROUPS_MAX = 1000
 _OURS = {"from", "to", "zone", "group_by", "interval", "name", "corrected", "limit"}
 
 
@@ -88,13 +96,11 @@ def add_estimates(routes: APIRouter, engine: Engine, reader: Any) -> None:
     def list_estimates(
         request: Request,
         access: Access = reader,
-        group_by: Annotated[
-            str | None, Query(description="dimensions, separated by commas", examples=["feature,tier"])
-        ] = None,
+        group_by: GroupBy = None,
         start: From = None,
         end: To = None,
         zone: Zone = None,
-        interval: Annotated[str | None, Query(description="hour, day, week or month of the zone")] = None,
+        interval: Interval = None,
         name: Annotated[
             str | None,
             Query(
@@ -104,25 +110,9 @@ def add_estimates(routes: APIRouter, engine: Engine, reader: Any) -> None:
         corrected: Annotated[
             bool | None, Query(description="false leaves the correction out, which is quicker")
         ] = None,
-        limit: Annotated[
-            int | None,
-            Query(
-                description=f"groups at the most, 1 to {_GROUPS_MAX}, those of most requests first, or in order of"
-                " time where there is an interval"
-            ),
-        ] = None,
+        limit: Groups = None,
     ) -> EstimatesOut:
-        if limit is not None and not 1 <= limit <= _GROUPS_MAX:
-            raise BadQuestion(f"limit must be between 1 and {_GROUPS_MAX}.")
-        question = check_question(
-            window=window_of(start, end, zone),
-            group_by=words_of(group_by),
-            filters=filters_of(request, _OURS),
-            interval=interval,
-            metrics=["requests"],
-            limit=limit or _GROUPS_MAX,
-            zone=zone,
-        )
+        question = quality_question(request, _OURS, group_by, start, end, zone, interval, limit)
         found = read_judged(engine, access.project_id, question, check_name(name))
         names = [name] if name else found.names
         check_cells(found, names)

@@ -10,16 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
 from api import examples
-from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
+from api.asking import (
+    FILTER_DOCS,
+    From,
+    GroupBy,
+    Groups,
+    Interval,
+    To,
+    Zone,
+    quality_question,
+)
 from api.schema import JudgingOut, judging_out
 from core.access import Access
 from core.errors import BadQuestion
 from core.quality import METHOD, Mean, QualityAnswer, QualityRow
-from core.question import check_question
 from core.score import NAME_MAX
 from core.store.quality import measure
 
-_GROUPS_MAX = 1000
 _OURS = {"from", "to", "zone", "group_by", "interval", "name", "limit"}
 
 
@@ -66,37 +73,19 @@ def add_quality(routes: APIRouter, engine: Engine, reader: Any) -> None:
     def list_quality(
         request: Request,
         access: Access = reader,
-        group_by: Annotated[
-            str | None, Query(description="dimensions, separated by commas", examples=["feature,tier"])
-        ] = None,
+        group_by: GroupBy = None,
         start: From = None,
         end: To = None,
         zone: Zone = None,
-        interval: Annotated[str | None, Query(description="hour, day, week or month of the zone")] = None,
+        interval: Interval = None,
         name: Annotated[
             str | None, Query(description="the dimension of quality; left out, all that were scored")
         ] = None,
-        limit: Annotated[
-            int | None,
-            Query(
-                description=f"groups at the most, 1 to {_GROUPS_MAX}, those of most requests first, or in order of"
-                " time where there is an interval"
-            ),
-        ] = None,
+        limit: Groups = None,
     ) -> QualityOut:
-        if limit is not None and not 1 <= limit <= _GROUPS_MAX:
-            raise BadQuestion(f"limit must be between 1 and {_GROUPS_MAX}.")
         if name is not None and ("\0" in name or not 0 < len(name) <= NAME_MAX):
             raise BadQuestion(f"name is the dimension of a score, 1 to {NAME_MAX} characters.")
-        question = check_question(
-            window=window_of(start, end, zone),
-            group_by=words_of(group_by),
-            filters=filters_of(request, _OURS),
-            interval=interval,
-            metrics=["requests"],
-            limit=limit or _GROUPS_MAX,
-            zone=zone,
-        )
+        question = quality_question(request, _OURS, group_by, start, end, zone, interval, limit)
         return _quality_out(measure(engine, access.project_id, question, name))
 
 

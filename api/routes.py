@@ -15,7 +15,17 @@ from sqlalchemy import Engine
 from api import schema
 from api.alerts import add_alerts
 from api.anchors import add_anchors
-from api.asking import FILTER_DOCS, From, To, Zone, filters_of, window_of, words_of
+from api.asking import (
+    FILTER_DOCS,
+    From,
+    GroupBy,
+    Interval,
+    To,
+    Zone,
+    filters_of,
+    window_of,
+    words_of,
+)
 from api.audit import add_audit
 from api.body import limited_to
 from api.channels import add_channels
@@ -188,13 +198,11 @@ def _add_costs(routes: APIRouter, api: Api) -> None:
     def list_costs(
         request: Request,
         access: Access = reader,
-        group_by: Annotated[
-            str | None, Query(description="dimensions, separated by commas", examples=["feature,tier"])
-        ] = None,
+        group_by: GroupBy = None,
         start: From = None,
         end: To = None,
         zone: Zone = None,
-        interval: Annotated[str | None, Query(description="hour, day, week or month of the zone")] = None,
+        interval: Interval = None,
         metrics: Annotated[
             str | None, Query(description="any of " + ", ".join(METRICS), examples=["requests,cost"])
         ] = None,
