@@ -17,7 +17,7 @@ from core.judging.policy import Policy, policy_from_json, policy_to_json
 from core.judging.rubric import Rubric, rubric_from_json, rubric_to_json
 from core.judging.storable import is_storable
 from core.store import audit
-from core.store.judge_tables import judge, judge_budget, judge_spend, policy, rubric, unsampled
+from core.store.judge_tables import judge, judge_budget, judge_spend, judging, policy, rubric, unsampled
 from core.store.tables import request
 
 NO_BUDGET = "Set first what judging may cost a day: on the page Judging, or by PUT /api/v1/judging/budget."
@@ -167,7 +167,7 @@ def _judge(row: Row[tuple[object, ...]]) -> StoredJudge:
 
 
 def retire_judge(connection: Connection, project_id: int, name: str, who: str, now: datetime) -> None:
-    """Ask this judge nothing more; refused while a policy in force asks it."""
+    """Ask this judge nothing more: what waits for it ends with that reason. Refused while a policy in force asks it."""
     found = find_judge(connection, name)
     for one in list_policies(connection):
         if one.ended_at is None and found.judge.id in (
@@ -176,6 +176,11 @@ def retire_judge(connection: Connection, project_id: int, name: str, who: str, n
         ):
             raise BadQuestion(f"The policy for {one.rubric.name} asks this judge. End it, or start another.")
     connection.execute(update(judge).where(judge.c.name == name).values(retired_at=now))
+    connection.execute(
+        update(judging)
+        .where(judging.c.judge_id == found.judge.id, judging.c.state == "waiting")
+        .values(state="failed", reason="its judge was retired", done_at=now)
+    )
     audit.note(connection, project_id, who, "judge.retire", name)
 
 

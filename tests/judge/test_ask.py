@@ -349,3 +349,17 @@ def test_a_reference_comes_as_a_tag_of_the_request(
     assert sorted(row["state"] for row in rows) == ["failed", "scored", "scored"]
     assert [row["reason"] for row in rows if row["state"] == "failed"] == ["no reference was stored with it"]
     assert all("It is in Bremen." in call["messages"][1]["content"] for call in endpoint.calls)
+
+
+@pytest.mark.usefixtures("ready")
+def test_what_waits_for_a_judge_that_is_retired_ends_with_that_reason(
+    engine: Engine, project: Project, judged: Judged, endpoint: Endpoint
+) -> None:
+    start(engine, project)
+    sample_project(engine, project.id, NOW)
+    with tenant(engine, project.id) as connection:
+        judges.end_policy(connection, project.id, "relevance", "tests", NOW)
+        judges.retire_judge(connection, project.id, "tiny", "tests", NOW)
+    rows = judged()
+    assert {(row["state"], row["reason"]) for row in rows} == {("failed", "its judge was retired")}
+    assert endpoint.calls == []
