@@ -562,3 +562,57 @@ AGREEMENT: dict[str, Any] = {
         }
     ],
 }
+NEW_COMPARISON: dict[str, Any] = {
+    "name": "lightweight or premium",
+    "rubric": "relevance",
+    "version": None,
+    "judge": "gpt-4.1-mini",
+    "first_label": "lightweight",
+    "second_label": "premium",
+    "pairs": [
+        {
+            "first": {"trace_id": TRACE_ID, "span_id": SPAN_ID},
+            "second": {"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331"},
+        },
+        {
+            "question": "Where is my parcel?",
+            "first": "It is in Hamburg and arrives tomorrow.",
+            "second": "Please ask the carrier.",
+            "cluster": "sess-9f2",
+        },
+    ],
+}
+_COMPARISON_LINE: dict[str, Any] = {
+    "id": 12,
+    "name": "lightweight or premium",
+    "rubric": "relevance",
+    "version": "b61f0c5e2a9d4481",
+    "judge": "gpt-4.1-mini",
+    "first_label": "lightweight",
+    "second_label": "premium",
+    "pairs": 200,
+    "done": True,
+    "waiting": 0,
+    "scored": 398,
+    "failed": 2,
+    "cost": "0.1204",
+    "currency": "USD",
+    "created_at": "2026-11-22T08:30:00Z",
+    "created_by": "key tp_admin_…4f2a",
+}
+COMPARISON: dict[str, Any] = _COMPARISON_LINE | {
+    "method": "Each pair counts with the mean of the judge's verdicts in both orders …",
+    "dimensions": [
+        {
+            "dimension": "relevance",
+            "n": 198,
+            "sessions": 160,
+            "win_rate": {"value": 0.41, "low": 0.35, "high": 0.47, "reason": None},
+            "flip_rate": {"value": 0.12, "low": 0.08, "high": 0.17, "reason": None},
+            "ties": 31,
+            "win_rate_at_equal_length": {"value": 0.45, "low": 0.38, "high": 0.52, "reason": None},
+        }
+    ],
+    "reasons": [{"state": "failed", "reason": "HTTP 400: bad request", "judgements": 2, "pair": 17}],
+}
+COMPARISONS: dict[str, Any] = {"items": [_COMPARISON_LINE], "next": None}

@@ -29,6 +29,7 @@ from api.asking import (
 from api.audit import add_audit
 from api.body import limited_to
 from api.channels import add_channels
+from api.comparisons import add_comparisons
 from api.estimates import add_estimates
 from api.judging import add_judging
 from api.labels import add_labels
@@ -126,8 +127,9 @@ def router(api: Api) -> APIRouter:
     scorer = _admitted(api, Access.may_score, "cannot score. Use an ingest, review or admin key.")
     add_scores(routes, api.engine, api.clock, _reader(api), scorer)
     add_quality(routes, api.engine, _reader(api))
-    ruler = _admitting(api, Access.may_administer, "cannot change judging. Use an admin key.")
-    add_judging(routes, api.engine, api.clock, _reader(api), ruler)
+    ruler = _admitted(api, Access.may_administer, "cannot change judging. Use an admin key.")
+    add_judging(routes, api.engine, api.clock, _reader(api), Depends(ruler))
+    add_comparisons(routes, api.engine, api.clock, _reader(api), ruler)
     add_estimates(routes, api.engine, _reader(api))
     reviewer = _admitted(api, Access.may_review, "cannot label. Use a review or admin key.")
     add_reviews(routes, api.engine, api.clock, _reader(api), Depends(reviewer))

@@ -34,6 +34,7 @@ _WORDS = {
     "judge.retire": "retired a judge",
     "policy.start": "started a policy of judging",
     "policy.end": "ended a policy of judging",
+    "comparison.start": "had pairs of answers compared",
     "judge_budget.set": "set what judging may cost a day",
     "review.plan": "planned reviews by people",
     "label.import": "imported labels",

@@ -14,9 +14,9 @@ from core.stats.pairwise import WinRate, length_controlled
 METHOD = (
     "Each pair counts with the mean of the judge's verdicts in both orders: 1 where the first candidate won, 0 where"
     " the other did, 0.5 for a tie. The interval is a 95 % confidence interval (Student's t) with sessions as units. A"
-    " flip is a pair whose two verdicts differ. The win rate at equal length takes out what a curve through the"
-    " verdicts says of length; length can be quality, so neither rate replaces the other. All of it is the judge's"
-    " opinion."
+    " flip is a pair whose two verdicts differ, with a 95 % Wilson interval; a tie is one whose verdicts both say so."
+    " The win rate at equal length takes out what a curve through the verdicts says of length; length can be quality,"
+    " so neither rate replaces the other. All of it is the judge's opinion."
 )
 
 
@@ -40,8 +40,8 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """How a candidate fares against another. `pairs` have a verdict, in so many `sessions`; `both` have two, of which
-    `flips` tells; `wins` is the plain rate and `controlled` the one at equal length, each with its reason where there
-    is none."""
+    `flips` tells; `ties` were a tie each time they were asked; `wins` is the plain rate and `controlled` the one at
+    equal length, each with its reason where there is none."""
 
     pairs: int
     sessions: int
@@ -49,6 +49,7 @@ class Comparison:
     controlled: WinRate
     both: int
     flips: BothOrders | None
+    ties: int
 
 
 def compare(pairs: Sequence[Pair]) -> Comparison:
@@ -70,6 +71,7 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
         ),
         both=len(twice),
         flips=both_orders(forward, backward) if twice else None,
+        ties=sum(set(pair.verdicts) == {0.5} for pair in judged),
     )
 
 

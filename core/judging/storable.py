@@ -18,6 +18,11 @@ def is_storable(text: str) -> bool:
     return "\0" not in text and not _HALF.search(text)
 
 
+def made_storable(text: str) -> str:
+    """The text with a � for each NUL and each half of a character."""
+    return _HALF.sub("\ufffd", text.replace("\0", "\ufffd"))
+
+
 def check_storable(value: Any, what: str) -> None:
     """`BadQuestion` where a text anywhere in this plain JSON cannot be stored."""
     written = json.dumps(value, ensure_ascii=False)

@@ -41,6 +41,7 @@ Action = Literal[
     "judge.retire",
     "policy.start",
     "policy.end",
+    "comparison.start",
     "judge_budget.set",
     "review.plan",
     "label.import",

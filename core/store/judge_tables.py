@@ -135,6 +135,22 @@ unsampled = Table(
     Index(None, "project_id", "queued_at"),
 )
 
+comparison = Table(
+    "comparison",
+    metadata,
+    _id(),
+    _project(),
+    Column("rubric_id", BigInteger, ForeignKey("rubric.id"), nullable=False),
+    Column("judge_id", BigInteger, ForeignKey("judge.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("first_label", Text, nullable=False),
+    Column("second_label", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("pairs", JSONB, nullable=False),
+    *_made(),
+    Index(None, "project_id", "id"),
+)
+
 judging = Table(
     "judging",
     metadata,
@@ -172,6 +188,7 @@ judging = Table(
     Column("created_at", INSTANT, nullable=False, server_default=NOW),
     Column("done_at", INSTANT),
     Column("label_chance", Double),
+    Column("comparison_id", BigInteger, ForeignKey("comparison.id", ondelete="CASCADE")),
     UniqueConstraint(
         "project_id", "trace_id", "span_id", "day", "rubric_id", "judge_id", "repeat", "occasion",
         name="judging_project_id_trace_id_span_id_day_rubric_id_judge_id__key",
@@ -186,6 +203,11 @@ judging = Table(
     Index("judging_rubric_idx", "project_id", "rubric_id", "started_at"),
     Index("judging_judge_idx", "project_id", "judge_id", "done_at"),
     Index("judging_round_idx", "round_id"),
+    Index(
+        "judging_comparison_idx",
+        "comparison_id",
+        postgresql_where=text("comparison_id IS NOT NULL"),
+    ),
 )  # fmt: skip
 
 judge_budget = Table(

@@ -480,10 +480,11 @@ def note_failure(
 
 
 def mean_cost(connection: Connection, rubric_id: int) -> int | None:
-    """What a judgement by this rubric has cost lately, in pico-dollars; None where none was paid."""
+    """What a judgement of one answer by this rubric has cost lately, in pico-dollars; None where none was paid."""
     last = (
         select(_J.cost_pico)
         .where(_J.rubric_id == rubric_id, _J.state == "scored", _J.cost_pico > 0, _J.judge_id.is_not(None))
+        .where(_J.purpose != "pair")
         .order_by(_J.started_at.desc())
         .limit(200)
         .subquery()

@@ -12,6 +12,7 @@ from api.alerts import AlertOut, AlertPage, StreamsOut, TermsBody
 from api.anchors import AnchorItems, AnchorSet, AnchorSets, NewAnchors, Owed
 from api.audit import AuditPage
 from api.channels import ChannelOut, ChannelsOut, NewChannel
+from api.comparisons import ComparisonOut, ComparisonPage, NewComparison
 from api.estimates import EstimatesOut
 from api.labels import AgreementOut, Kept, LabelsOut
 from api.quality import QualityOut
@@ -47,6 +48,9 @@ from tests.conftest import Server
         (LabelsOut, examples.LABELS),
         (Kept, examples.STORED),
         (AgreementOut, examples.AGREEMENT),
+        (NewComparison, examples.NEW_COMPARISON),
+        (ComparisonOut, examples.COMPARISON),
+        (ComparisonPage, examples.COMPARISONS),
         (TermsBody, drift_examples.TERMS),
         (StreamsOut, drift_examples.STREAMS),
         (AlertPage, drift_examples.ALERTS),

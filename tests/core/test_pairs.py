@@ -25,6 +25,8 @@ def test_a_few_pairs_counted_by_hand() -> None:
     assert found.flips is not None and (found.flips.pairs, found.flips.flips) == (4, 0.5)
     assert found.flips.share == pytest.approx((1 + 0.5 + 0 + 0.75) / 4)
     assert found.controlled.value is None and "needs 20 at least" in (found.controlled.reason or "")
+    # A tie in one order alone is a flip and no tie.
+    assert found.ties == 0 and compare([*pairs, Pair(0.5, 0.5, 10, 10, "g")]).ties == 1
 
 
 def test_too_little_is_a_reason_and_no_number() -> None:

@@ -40,6 +40,7 @@ OWNED = {
     "judge_stratum": "project_id",
     "unsampled": "project_id",
     "judging": "project_id",
+    "comparison": "project_id",
     "judge_budget": "project_id",
     "judge_spend": "project_id",
     "review_plan": "project_id",
@@ -71,6 +72,8 @@ JUDGED = (
     " VALUES ({id}, 'x', current_date, current_date)",
     "INSERT INTO judging (project_id, rubric_id, purpose, day, trace_id, span_id, started_at, chance, turn)"
     f" SELECT {{id}}, id, 'sample', {_PLACE}, 1, 0 FROM rubric",
+    "INSERT INTO comparison (project_id, rubric_id, judge_id, name, first_label, second_label, size, pairs)"
+    " SELECT {id}, r.id, j.id, 'x', 'x', 'x', 1, '[]' FROM rubric r, judge j",
     "INSERT INTO judge_budget (project_id, day_pico) VALUES ({id}, 1)",
     "INSERT INTO judge_spend (project_id, day) VALUES ({id}, current_date)",
     "INSERT INTO review_plan (project_id, rubric_name, a_day, second_share, salt) VALUES ({id}, 'x', 1, 0, 'x')",
