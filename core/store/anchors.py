@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text, update
 from core.errors import BadQuestion, NotFound
 from core.judging.material import Material, material_of, missing
 from core.judging.rubric import Rubric, rubric_from_json
+from core.judging.storable import made_storable
 from core.stats.anchors import AnchorWatch, anchors_from_json, anchors_to_json
 from core.stats.verdict import ANCHORS_MIN
 from core.store import audit
@@ -193,7 +194,9 @@ def freeze(
                 "span": one.span_id,
                 "day": one.day,
                 "started": one.started_at,
-                "material": _json(asdict(one.material)),
+                "material": _json(
+                    {name: said and made_storable(said) for name, said in asdict(one.material).items()}
+                ),
                 "labels": _json(one.labels),
             }
             for place, one in enumerate(items)

@@ -203,6 +203,7 @@ judging = Table(
     Index("judging_rubric_idx", "project_id", "rubric_id", "started_at"),
     Index("judging_judge_idx", "project_id", "judge_id", "done_at"),
     Index("judging_round_idx", "round_id"),
+    Index("judging_occasion_idx", "project_id", "occasion", postgresql_where=text("occasion <> ''")),
     Index(
         "judging_comparison_idx",
         "comparison_id",

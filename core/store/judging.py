@@ -553,7 +553,8 @@ def find_trial(connection: Connection, occasion: str) -> tuple[Rubric, list[Tria
         select(judging, judge.c.name.label("judge_name"), rubric.c.body)
         .join(rubric, rubric.c.id == _J.rubric_id)
         .outerjoin(judge, judge.c.id == _J.judge_id)
-        .where(_J.purpose == "trial", _J.occasion == occasion)
+        # As the index of occasions has it, or it would not be used.
+        .where(_J.purpose == "trial", _J.occasion == occasion, text("judging.occasion <> ''"))
         .order_by(_J.started_at.desc(), _J.id)
     ).all()
     if not rows:

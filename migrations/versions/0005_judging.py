@@ -131,6 +131,7 @@ CREATE INDEX judging_owed_idx ON judging (project_id, turn) WHERE state IN ('wai
 CREATE INDEX judging_rubric_idx ON judging (project_id, rubric_id, started_at);
 CREATE INDEX judging_judge_idx ON judging (project_id, judge_id, done_at);
 CREATE INDEX judging_round_idx ON judging (round_id);
+CREATE INDEX judging_occasion_idx ON judging (project_id, occasion) WHERE occasion <> '';
 
 -- What judging may cost a UTC day, and what it has cost. `reserved` is the dearest that calls under way may cost.
 CREATE TABLE judge_budget (
