@@ -308,6 +308,10 @@ def survive(tripoint: Tripoint, prey: list[str], seed: int) -> None:
             time.sleep(chance.uniform(0.3, 2.5))
             tripoint.kill(name)
             tripoint.start()
+        # A busy machine acknowledges little in so short a time: without enough of it nothing would be shown.
+        deadline = time.monotonic() + 60
+        while len(load.acknowledged) <= 10 * len(prey) and time.monotonic() < deadline:
+            time.sleep(0.1)
     finally:
         load.finish()
     print(dict(load.answers))

@@ -72,10 +72,16 @@ def ready(call: Call, engine: Engine, project: Project, endpoint: Endpoint) -> C
 
 
 @pytest.fixture
-def work(engine: Engine) -> Callable[[], int]:
-    """The worker's part, once."""
+def work(engine: Engine, endpoint: Endpoint) -> Callable[[], int]:
+    """The worker's part, once, for all projects; returns how often this test's own endpoint was asked."""
     desk = Desk(engine, HttpModel({}), lambda: PriceBook(()), lambda: datetime.now(UTC), random.Random(5))
-    return lambda: ask_all(desk)
+
+    def once() -> int:
+        before = len(endpoint.calls)
+        ask_all(desk)
+        return len(endpoint.calls) - before
+
+    return once
 
 
 def texts(first: str = GOOD, second: str = BAD, at: int = 0, **more: Any) -> dict[str, Any]:
