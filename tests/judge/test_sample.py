@@ -113,9 +113,9 @@ def test_neyman_looks_where_scores_vary(engine: Engine, project: Project) -> Non
         connection.execute(
             text("""
                 UPDATE judging SET state = 'scored', scores = jsonb_build_object('relevance',
-                    CASE WHEN trace_id = ANY(:calm) THEN 0.75 ELSE (id % 2)::int END)
+                    CASE WHEN trace_id = ANY(:calm) THEN 0.75 WHEN trace_id = ANY(:high) THEN 1 ELSE 0 END)
             """),
-            {"calm": calm},
+            {"calm": calm, "high": wild[::2]},
         )
         of = next(one for one in judges.list_policies(connection) if one.id == number)
         today = sampling.round_of(connection, project.id, of, NOW.date(), NOW, 100)
