@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -18,7 +19,7 @@ from alerts.webhook import Undelivered
 from core.errors import BadInput
 from core.store import deliveries
 from core.store.deliveries import ATTEMPTS_MAX, Owed
-from core.store.session import project_ids, tenant
+from core.store.session import in_every_project, tenant
 
 log = structlog.get_logger()
 
@@ -43,13 +44,11 @@ class Post:
 
 def deliver_all(engine: Engine, post: Post, now: datetime) -> int:
     """Send what is due in every project, in turns of `_TURN_S` at most; returns how many messages arrived."""
-    total = 0
-    for project_id in project_ids(engine):
-        try:
-            total += deliver_project(engine, project_id, post, now)
-        except Exception:
-            log.exception("deliver.failed", project=project_id)
-    return total
+    return in_every_project(
+        engine,
+        lambda project_id: deliver_project(engine, project_id, post, now),
+        partial(log.exception, "deliver.failed"),
+    )
 
 
 def deliver_project(engine: Engine, project_id: int, post: Post, now: datetime) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -16,7 +17,7 @@ from core.pricing.price import PriceBook, price_request
 from core.settling import Settled, settle
 from core.store import settling
 from core.store.rows import request_values
-from core.store.session import project_ids, tenant
+from core.store.session import in_every_project, tenant
 
 log = structlog.get_logger()
 
@@ -27,15 +28,12 @@ _TURN_S = 10.0
 def settle_all(engine: Engine, book: PriceBook, now: datetime, quiet: timedelta, longest: timedelta) -> int:
     """Settle what waits in every project, in turns of `_TURN_S` at most, so that a busy project holds up
     nobody else's; what fails in one is logged and leaves the others alone. Returns the number of traces."""
-    total = 0
-    for project_id in project_ids(engine):
-        try:
-            total += settle_project(
-                engine, project_id, book, now, quiet, longest, wait=False, until=monotonic() + _TURN_S
-            )
-        except Exception:
-            log.exception("settle.failed", project=project_id)
-    return total
+
+    def settle_one(project_id: int) -> int:
+        until = monotonic() + _TURN_S
+        return settle_project(engine, project_id, book, now, quiet, longest, wait=False, until=until)
+
+    return in_every_project(engine, settle_one, partial(log.exception, "settle.failed"))
 
 
 def settle_project(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from core.stats.anchors import AnchorWatch, feed_anchors
 from core.store import anchors, watches
-from core.store.session import project_ids, tenant
+from core.store.session import in_every_project, tenant
 
 log = structlog.get_logger()
 
@@ -22,14 +23,12 @@ _TURN_S = 10.0
 def schedule_all(engine: Engine, now: datetime) -> int:
     """Owe this day's (or hour's) judgements of every project's anchors, once however often it is called; what fails in
     one project is logged and leaves the others alone. Returns how many judgements are new."""
-    total = 0
-    for project_id in project_ids(engine):
-        try:
-            with tenant(engine, project_id) as connection:
-                total += anchors.schedule(connection, now)
-        except Exception:
-            log.exception("anchors.failed", project=project_id)
-    return total
+
+    def schedule(project_id: int) -> int:
+        with tenant(engine, project_id) as connection:
+            return anchors.schedule(connection, now)
+
+    return in_every_project(engine, schedule, partial(log.exception, "anchors.failed"))
 
 
 def watch_project(engine: Engine, project_id: int, now: datetime) -> int:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -15,7 +16,7 @@ from core.stats.sampling import draw
 from core.stats.stream import Stream, changed, equal_chance, feed
 from core.store import anchors, watches
 from core.store.alerts import anchors_key, clear_up, key_of, open_about, open_alert, unclear
-from core.store.session import project_ids, tenant
+from core.store.session import in_every_project, tenant
 from core.store.watches import Judged, Source
 from judge.alarm import investigate, look_again
 from judge.anchors import watch_project
@@ -33,13 +34,11 @@ _LOOKED_AT_AGAIN = 50
 def check_all(engine: Engine, now: datetime) -> int:
     """Look at what was judged since the last time, in every project; what fails in one is logged and leaves the others
     alone. Returns the number of judged requests that were looked at."""
-    total = 0
-    for project_id in project_ids(engine):
-        try:
-            total += check_project(engine, project_id, now)
-        except Exception:
-            log.exception("drift.failed", project=project_id)
-    return total
+    return in_every_project(
+        engine,
+        lambda project_id: check_project(engine, project_id, now),
+        partial(log.exception, "drift.failed"),
+    )
 
 
 def check_project(engine: Engine, project_id: int, now: datetime) -> int:

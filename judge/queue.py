@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 import structlog
 from sqlalchemy import Engine
 
 from core.store.reviews import draw_reviews, fill_due, plans
-from core.store.session import project_ids, tenant
+from core.store.session import in_every_project, tenant
 
 log = structlog.get_logger()
 
@@ -16,13 +17,11 @@ log = structlog.get_logger()
 def fill_all(engine: Engine, now: datetime) -> int:
     """Draw what every project's plans want of today; what fails in one leaves the others alone. Returns how many
     items are new."""
-    total = 0
-    for project_id in project_ids(engine):
-        try:
-            total += fill_queue(engine, project_id, None, now)
-        except Exception:
-            log.exception("queue.failed", project=project_id)
-    return total
+    return in_every_project(
+        engine,
+        lambda project_id: fill_queue(engine, project_id, None, now),
+        partial(log.exception, "queue.failed"),
+    )
 
 
 def fill_queue(engine: Engine, project_id: int, wanted: float | None, now: datetime) -> int:

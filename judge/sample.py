@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from math import inf
 from time import monotonic
 
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from core.store import sampling
 from core.store.judges import StoredPolicy, budget, list_policies
 from core.store.judging import mean_cost
-from core.store.session import project_ids, tenant
+from core.store.session import in_every_project, tenant
 
 log = structlog.get_logger()
 
@@ -24,13 +25,11 @@ _TURN_S = 5.0
 def sample_all(engine: Engine, now: datetime) -> int:
     """Look at what settled in every project, in turns; what fails in one leaves the others alone. Returns how many
     judgements became owed."""
-    total = 0
-    for project_id in project_ids(engine):
-        try:
-            total += sample_project(engine, project_id, now, until=monotonic() + _TURN_S)
-        except Exception:
-            log.exception("sample.failed", project=project_id)
-    return total
+    return in_every_project(
+        engine,
+        lambda project_id: sample_project(engine, project_id, now, until=monotonic() + _TURN_S),
+        partial(log.exception, "sample.failed"),
+    )
 
 
 def sample_project(engine: Engine, project_id: int, now: datetime, *, until: float = inf) -> int:

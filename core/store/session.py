@@ -6,7 +6,7 @@ transaction that named its project; row-level security does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -138,6 +138,18 @@ def project_ids(engine: Engine) -> list[int]:
     """Every project's id, for the workers; ids tell nothing of a tenant."""
     with transaction(engine) as connection:
         return list(connection.exec_driver_sql("SELECT tripoint_project_ids()").scalars())
+
+
+def in_every_project(engine: Engine, work: Callable[[int], int], failed: Callable[..., object]) -> int:
+    """Do the `work` in every project by its id, and add up what it returns. What fails in one is told to `failed`, as
+    `project=ID` while the exception is at hand, and leaves the others alone."""
+    total = 0
+    for project_id in project_ids(engine):
+        try:
+            total += work(project_id)
+        except Exception:
+            failed(project=project_id)
+    return total
 
 
 def check(engine: Engine) -> str:
