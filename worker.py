@@ -12,8 +12,8 @@ from celery import Celery
 from celery.signals import beat_embedded_init, worker_process_init
 from sqlalchemy import Engine
 
+import launch
 from alerts.deliver import Post, deliver_all
-from alerts.mail import Mail
 from collector.settle import settle_all
 from core.store.partitions import make_ahead
 from core.store.prices import Shelf
@@ -98,19 +98,7 @@ def _desk() -> Desk:
 
 @cache
 def _post() -> Post:
-    """How messages about alerts leave, by the settings."""
-    mail = None
-    if settings.smtp_host:
-        password = settings.smtp_password
-        mail = Mail(
-            host=settings.smtp_host,
-            port=settings.smtp_port,
-            sender=settings.smtp_from or f"tripoint@{settings.smtp_host}",
-            user=settings.smtp_user,
-            password=password.get_secret_value() if password else None,
-            security=settings.smtp_security,
-        )
-    return Post(settings.public_url, mail, settings.private_webhooks, os.environ)
+    return launch.alert_post(settings)
 
 
 @worker_process_init.connect
