@@ -21,6 +21,7 @@ from core.request import RequestRecord
 from core.score import Score
 from core.store.intake import price_values
 from core.store.judge_tables import judge, judge_spend, judging, rubric
+from core.store.locks import Lock, wait_for
 from core.store.rows import first_as_sent, request_values
 from core.store.tables import content, request, user_name
 from core.usage import UNKNOWN
@@ -29,7 +30,6 @@ EXPIRES_AFTER = timedelta(days=7)
 """What waited for so long is given up, with its reason."""
 REFERENCE_TAG = "reference"
 """The tag under which an application sends the right answer, where it knows it."""
-_LOCK_CLASS = 7_404_513
 
 _J = judging.c
 
@@ -87,7 +87,7 @@ def claim(
 
     One that was asked and whose lease has run out is claimed again; what it may have cost counts as spent in full.
     """
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, {int(judge_id or 0)})")
+    wait_for(connection, Lock.ASK, judge_id or 0)
     if judge_id is not None and _paused(connection, judge_id, now):
         return []
     under_way = connection.execute(

@@ -53,6 +53,7 @@ from core.store import audit
 from core.store.estimates import SAMPLED, all_labels, judged_by_name
 from core.store.judge_tables import judging, rubric
 from core.store.judging import contents
+from core.store.locks import Lock, wait_for
 from core.store.review_tables import review, review_plan, review_turn
 from core.store.scores import write_scores
 from core.store.statements import tokens
@@ -64,8 +65,6 @@ POOL_ROWS = 60_000
 _R = request.c
 _V = review.c
 _T = review_turn.c
-# Whoever takes an item or gives one back waits for the one before, in his project alone.
-_LOCK = 7_404_512
 _PLANS_MAX = 500
 
 
@@ -402,7 +401,8 @@ def _material(connection: Connection, trace_id: str, span_id: str, day: date) ->
 
 
 def _take_turns(connection: Connection, project_id: int) -> None:
-    connection.execute(select(func.pg_advisory_xact_lock(_LOCK, project_id)))
+    """Whoever takes an item or gives one back waits for the one before, in his project alone."""
+    wait_for(connection, Lock.REVIEW, project_id)
 
 
 def save_labels(

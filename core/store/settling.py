@@ -15,12 +15,12 @@ from core.pricing.price import Priced
 from core.request import ContextSpan, RequestRecord
 from core.settling import Settled
 from core.store.intake import price_values
+from core.store.locks import Lock, wait_or_take
 from core.store.rows import as_sent, day_of, record_of, request_values, sent_record, span_of
 from core.store.tables import request
 
 # Two spans of one call in two traces are looked for this many days around the trace that waits.
 _REACH = timedelta(days=2)
-_LOCK_CLASS = 7_404_512
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,7 @@ class Stored:
 def lock(connection: Connection, project_id: int, wait: bool) -> bool:
     """True where no other worker settles this project, or none does any more; held to the end of the
     transaction."""
-    key = f"({_LOCK_CLASS}, {int(project_id)})"
-    if wait:
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{key}")
-        return True
-    return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock{key}").scalar_one())
+    return wait_or_take(connection, Lock.SETTLE, project_id, wait)
 
 
 def waiting(

@@ -18,11 +18,11 @@ from sqlalchemy import Connection, select, text
 
 from core.stats.stream import Stream, Terms, stream_from_json, stream_to_json
 from core.store import drift_tables
+from core.store.locks import Lock, wait_or_take
 
 STREAMS_MAX = 2000
 """Streams of one project; judgements of further ones are counted and not watched."""
 
-_LOCK_CLASS = 7_404_531
 
 Place = tuple[int, int | None, int | None, str | None, str | None, str | None]
 
@@ -110,11 +110,7 @@ def set_terms(connection: Connection, project_id: int, terms: Terms) -> None:
 
 def lock(connection: Connection, project_id: int, *, wait: bool = False) -> bool:
     """True where nobody else moves this project's watches on, until the transaction ends."""
-    key = f"({_LOCK_CLASS}, {int(project_id)})"
-    if wait:
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{key}")
-        return True
-    return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock{key}").scalar_one())
+    return wait_or_take(connection, Lock.WATCH, project_id, wait)
 
 
 # A request is ready when no judgement of it is owed any more: repeats and the strong judge's answer are awaited.
