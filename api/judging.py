@@ -19,7 +19,7 @@ from core.judging.policy import policy_from_json, policy_to_json
 from core.judging.rubric import Rubric, rubric_from_json, rubric_to_json
 from core.ledger import parse_request_id
 from core.money import to_decimal_string
-from core.store import judges, judging, requests, sampling, trials
+from core.store import judges, requests, sampling, trials
 from core.store.judge_health import health
 from core.store.judges import StoredJudge, StoredPolicy, StoredRubric
 from core.store.rows import instant
@@ -347,7 +347,7 @@ def _wanted_rubric(connection: Any, wanted: dict[str, Any] | str) -> Rubric:
 
 
 def _trial_out(connection: Any, trial: str, rubric: Rubric | None) -> TrialOut:
-    of, rows = judging.find_trial(connection, trial)
+    of, rows = trials.find_trial(connection, trial)
     shown = rubric or of
     return TrialOut(
         trial=trial,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from threading import Event
 from time import monotonic
 
@@ -26,10 +25,11 @@ from core.pricing.price import PriceBook
 from core.score import Score
 from core.stats.sampling import draw
 from core.store import judging
-from core.store.judges import StoredPolicy, list_judges, list_policies, rubric_by_id
+from core.store.judges import StoredPolicy, list_judges, list_policies, rubrics_by_id
 from core.store.judging import Call, Outcome, Task
 from core.store.partitions import ensure_days
 from core.store.rows import day_of
+from core.store.scores import author_keys, insert_scores
 from core.store.session import project_ids, tenant
 from judge.call import call_of, dearest_pico
 from judge.models import Answer, CallError, Model
@@ -98,10 +98,12 @@ def _in_peace(desk: Desk, project_id: int, judge_id: int | None, until: float) -
 
 def _turn(desk: Desk, project_id: int, judge_id: int | None, until: float) -> int:
     with tenant(desk.engine, project_id) as connection:
-        judge = next((one.judge for one in list_judges(connection) if one.judge.id == judge_id), None)
+        found = next((one for one in list_judges(connection) if one.judge.id == judge_id), None)
+        judge = found.judge if found else None
         policies = {one.id: one for one in list_policies(connection)}
-        author = judging.author_key(connection, project_id, judge.name) if judge else None
-    lane = _Lane(desk, project_id, judge, policies, author)
+        authors = author_keys(connection, project_id, [judge.name] if judge else [])
+    retired = found is not None and found.retired_at is not None
+    lane = _Lane(desk, project_id, judge, policies, authors, retired)
     if judge is None:
         return _score(lane, until)
     ended = 0
@@ -132,14 +134,16 @@ def _score(lane: _Lane, until: float) -> int:
 
 @dataclass(frozen=True)
 class _Lane:
-    """One judge's work for one project, in this process. `author` is the key of the judge's name beside its scores;
-    `well` is set while its last call succeeded, so that its circuit is known to be closed."""
+    """One judge's work for one project, in this process. `authors` has the key of the judge's name beside its scores;
+    a `retired` judge is asked nothing more; `well` is set while its last call succeeded, so that its circuit is known
+    to be closed."""
 
     desk: Desk
     project_id: int
     judge: Judge | None
     policies: dict[int, StoredPolicy]
-    author: int | None = None
+    authors: Mapping[str, int]
+    retired: bool = False
     well: Event = field(default_factory=Event)
 
     def take(self, most: int) -> list[_Asked]:
@@ -147,16 +151,16 @@ class _Lane:
         now = self.desk.clock()
         judge = self.judge
         lease = timedelta(seconds=judge.timeout_s if judge else 60) + _GRACE
-        with tenant(self.desk.engine, self.project_id) as connection:
+        with self._open() as connection:
             tasks = judging.claim(
                 connection, judge.id if judge else None, judge.at_once if judge else most, most, now, lease
             )
             if not tasks:
                 return []
+            rubrics = rubrics_by_id(connection, {task.rubric_id for task in tasks})
             ready = []
             for task in tasks:
-                rubric = _rubric(self.desk.engine, self.project_id, task.rubric_id)
-                prepared = self._prepare(task, rubric)
+                prepared = self._prepare(task, rubrics[task.rubric_id])
                 if isinstance(prepared, str):
                     judging.record(connection, self.project_id, task, None, Outcome("failed", prepared), now)
                 else:
@@ -168,6 +172,8 @@ class _Lane:
         return [one for one in ready if one.task.id in granted]
 
     def _prepare(self, task: Task, rubric: Rubric) -> _Asked | str:
+        if self.retired:
+            return "its judge was retired"
         if task.attempts > ATTEMPTS_MAX:
             return f"{ATTEMPTS_MAX} calls to its judge ended without an answer"
         if task.material is None and task.output is None:
@@ -225,7 +231,7 @@ class _Lane:
         with self._open() as connection:
             if not judging.record(connection, self.project_id, one.task, call, came, now):
                 return
-            judging.show(connection, self.project_id, shown, self.author)
+            insert_scores(connection, self.project_id, shown, self.authors)
             policy = self.policies.get(one.task.policy_id or 0)
             if policy and policy.strong and policy.strong.id and one.task.purpose == "sample":
                 others = judging.other_repeats(connection, one.task) if policy.policy.repeats > 1 else []
@@ -248,6 +254,7 @@ class _Lane:
         return outcome.state == "failed"
 
     def unreadable(self, one: _Asked, call: Call | None, error: Unreadable) -> bool:
+        """Ask once more where a `call` brought what nobody can read, or give up; True where it has come to an end."""
         words = f"its reply cannot be read: {error}" if call else str(error)
         if call is None or one.task.unreadable + 1 >= UNREADABLE_MAX:
             return self._end(one, call, Outcome("failed", words, unreadable=call is not None))
@@ -272,21 +279,12 @@ class _Lane:
         later = now + timedelta(seconds=wait_s)
         return self._end(one, call, Outcome("waiting", failed.reason, not_before=later, counts=not put_off))
 
-    @contextmanager
-    def _open(self) -> Iterator[Connection]:
-        with tenant(self.desk.engine, self.project_id) as connection:
-            yield connection
+    def _open(self) -> AbstractContextManager[Connection]:
+        return tenant(self.desk.engine, self.project_id)
 
     def _backoff_s(self, attempts: int) -> float:
         """Full jitter, so that many that failed at once do not come back at once (Brooker 2015)."""
         return self.desk.chance.uniform(0, min(300.0, 2.0 * 2**attempts))
-
-
-@lru_cache(maxsize=512)
-def _rubric(engine: Engine, project_id: int, number: int) -> Rubric:
-    """A version never changes, so it is read once a process."""
-    with tenant(engine, project_id) as connection:
-        return rubric_by_id(connection, number)
 
 
 def _material(task: Task) -> Material:
@@ -315,6 +313,7 @@ def _scores(one: _Asked, reply: Reply, judge: Judge | None, now: datetime) -> li
             recorded_at=now,
             id=f"judging-{one.task.id}-{dimension}",
             source="judge" if judge else "scorer",
+            author=judge.name if judge else None,
             comment=(reply.reasons.get(dimension) or None) and reply.reasons[dimension][:2000],
         )
         for dimension, value in reply.scores.items()

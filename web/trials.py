@@ -15,10 +15,8 @@ from core.access import Access
 from core.judging.material import Material
 from core.judging.rubric import Dimension, Rubric
 from core.question import JUDGE_SOURCE
-from core.store import judging
-from core.store.judging import Trialled
 from core.store.session import tenant
-from core.store.trials import start_trial, trial_material
+from core.store.trials import Trialled, find_trial, start_trial, trial_material
 from web.address import Address
 from web.judging_page import show
 from web.parts import Parts
@@ -63,7 +61,7 @@ def add_trials(routes: APIRouter, parts: Parts) -> None:
     @routes.get("/judging/trials/{trial}")
     def show_trial(request: Request, trial: str, access: Access = reader) -> Response:
         with tenant(parts.engine, access.project_id) as connection:
-            rubric, rows = judging.find_trial(connection, trial[:40])
+            rubric, rows = find_trial(connection, trial[:40])
             material = trial_material(connection, rows)
         return show(
             request,

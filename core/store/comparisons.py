@@ -180,9 +180,9 @@ def _judge(connection: Connection, rubric: Rubric, name: str, now: datetime) -> 
         raise BadQuestion(
             f"The rubric {rubric.name} is a scorer, which compares nothing. Name one that a judge reads."
         )
-    if judges.budget(connection, now.astimezone(UTC).date()).limit_pico is None:
-        raise BadQuestion(judges.NO_BUDGET)
-    return judges.askable(connection, name)
+    asked = judges.judge_for(connection, rubric, name, now)
+    assert asked is not None  # a rubric without a scorer has a judge
+    return asked
 
 
 def _check_owed(connection: Connection, pairs: int) -> None:

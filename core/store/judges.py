@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -17,7 +17,7 @@ from core.judging.policy import Policy, policy_from_json, policy_to_json
 from core.judging.rubric import Rubric, rubric_from_json, rubric_to_json
 from core.judging.storable import is_storable
 from core.store import audit
-from core.store.judge_tables import judge, judge_budget, judge_spend, judging, policy, rubric, unsampled
+from core.store.judge_tables import judge, judge_budget, judge_spend, policy, rubric, unsampled
 from core.store.tables import request
 
 NO_BUDGET = "Set first what judging may cost a day: on the page Judging, or by PUT /api/v1/judging/budget."
@@ -176,11 +176,6 @@ def retire_judge(connection: Connection, project_id: int, name: str, who: str, n
         ):
             raise BadQuestion(f"The policy for {one.rubric.name} asks this judge. End it, or start another.")
     connection.execute(update(judge).where(judge.c.name == name).values(retired_at=now))
-    connection.execute(
-        update(judging)
-        .where(judging.c.judge_id == found.judge.id, judging.c.state == "waiting")
-        .values(state="failed", reason="its judge was retired", done_at=now)
-    )
     audit.note(connection, project_id, who, "judge.retire", name)
 
 
@@ -198,16 +193,10 @@ def start_policy(
 ) -> int:
     """Put a policy in force for a rubric, in place of the one before; requests that started before `starts_at` are
     none of its business. What is stored already and started later is queued to be looked at."""
-    asked, strong = (askable(connection, name) if name else None for name in (judge_name, strong_name))
-    if of.scorer is None:
-        if asked is None:
-            raise BadQuestion(f"The rubric {of.name} needs a judge. Name one with judge.")
-        if budget(connection, now.date()).limit_pico is None:
-            raise BadQuestion(NO_BUDGET)
-    elif asked or strong:
-        raise BadQuestion(f"The rubric {of.name} is a scorer and needs no judge. Leave judge out.")
+    asked = judge_for(connection, of, judge_name, now)
+    strong = askable(connection, strong_name) if strong_name else None
     if strong and not asked:
-        raise BadQuestion("A strong judge takes over from another one. Name that one with judge.")
+        raise BadQuestion(f"The rubric {of.name} is a scorer and needs no judge. Leave strong_judge out.")
     if strong and asked and strong.id == asked.id:
         raise BadQuestion("The strong judge is the same as the first one. Name another, or leave it out.")
     number = save_rubric(connection, project_id, of, who)
@@ -235,6 +224,21 @@ def start_policy(
     queue_since(connection, project_id, starts_at)
     audit.note(connection, project_id, who, "policy.start", of.name, method=wanted.method, judge=judge_name)
     return int(made)
+
+
+def judge_for(connection: Connection, of: Rubric, name: str | None, now: datetime) -> Judge | None:
+    """The judge of this name, who may be asked by the rubric and paid from a budget; None for a scorer, which needs
+    none."""
+    asked = askable(connection, name) if name else None
+    if of.scorer is not None:
+        if asked:
+            raise BadQuestion(f"The rubric {of.name} is a scorer and needs no judge. Leave judge out.")
+        return None
+    if asked is None:
+        raise BadQuestion(f"The rubric {of.name} needs a judge. Name one with judge.")
+    if budget(connection, now.astimezone(UTC).date()).limit_pico is None:
+        raise BadQuestion(NO_BUDGET)
+    return asked
 
 
 def askable(connection: Connection, name: str) -> Judge:
@@ -330,9 +334,7 @@ def budget(connection: Connection, day: date) -> Budget:
     return Budget(day, limit, row.spent_pico, row.reserved_pico, row.calls)
 
 
-def rubric_by_id(connection: Connection, number: int) -> Rubric:
-    """A version by its number."""
-    body = connection.execute(select(rubric.c.body).where(rubric.c.id == number)).scalar()
-    if body is None:
-        raise NotFound("There is no such rubric in this project.")
-    return rubric_from_json(body)
+def rubrics_by_id(connection: Connection, numbers: Collection[int]) -> dict[int, Rubric]:
+    """Versions by their numbers, those that are the project's."""
+    rows = connection.execute(select(rubric.c.id, rubric.c.body).where(rubric.c.id.in_(numbers)))
+    return {row.id: rubric_from_json(row.body) for row in rows}

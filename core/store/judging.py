@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
@@ -13,17 +13,13 @@ from sqlalchemy import Connection, and_, case, func, literal, select, text, tupl
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
-from core.errors import NotFound
-from core.judging.rubric import Rubric, rubric_from_json
-from core.judging.storable import is_storable
 from core.pricing.price import Priced
 from core.request import RequestRecord
-from core.score import Score
 from core.store.intake import price_values
-from core.store.judge_tables import judge, judge_spend, judging, rubric
+from core.store.judge_tables import judge, judge_spend, judging
 from core.store.locks import Lock, wait_for
 from core.store.rows import first_as_sent, request_values
-from core.store.tables import content, request, user_name
+from core.store.tables import content, request
 from core.usage import UNKNOWN
 
 EXPIRES_AFTER = timedelta(days=7)
@@ -99,21 +95,24 @@ def claim(
     if free <= 0:
         return []
     mine = _J.judge_id.is_(None) if judge_id is None else _J.judge_id == judge_id
-    ids = (
-        select(_J.id)
-        .where(mine, *_ready(now))
-        .order_by(_J.turn, _J.id)
-        .limit(free)
-        .with_for_update(skip_locked=True)
-    )
-    old = select(judging).where(_J.id.in_(ids)).cte("old")
-    connection_rows = connection.execute(select(old)).mappings().all()
-    if not connection_rows:
+    rows = [
+        dict(row)
+        for row in connection.execute(
+            select(judging)
+            .where(mine, *_ready(now))
+            .order_by(_J.turn, _J.id)
+            .limit(free)
+            .with_for_update(skip_locked=True)
+        ).mappings()
+    ]
+    if not rows:
         return []
-    _write_off(connection, [dict(row) for row in connection_rows if row["reserved_pico"]])
+    for row in rows:
+        if row["reserved_pico"]:
+            _settle(connection, row["reserved_on"], row["reserved_pico"], row["reserved_pico"])
     connection.execute(
         update(judging)
-        .where(_J.id.in_([row["id"] for row in connection_rows]))
+        .where(_J.id.in_([row["id"] for row in rows]))
         .values(
             state="asked",
             leased_until=now + lease,
@@ -123,21 +122,15 @@ def claim(
             reason=None,
         )
     )
-    stored = [row for row in connection_rows if row["material"] is None]
-    texts = contents(connection, [(row["trace_id"], row["span_id"], row["day"]) for row in stored])
-    tasks = [_task(row, texts) for row in connection_rows]
-    return sorted(tasks, key=lambda one: (one.turn, one.id))
+    stored = [(row["trace_id"], row["span_id"], row["day"]) for row in rows if row["material"] is None]
+    texts = contents(connection, stored)
+    return [_task(row, texts) for row in rows]
 
 
 def _paused(connection: Connection, judge_id: int, now: datetime) -> bool:
     """Whether the judge said when to come back, or failed too often, and that time has not come."""
     until = connection.execute(select(judge.c.open_until).where(judge.c.id == judge_id)).scalar()
     return until is not None and until > now
-
-
-def _write_off(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    for row in rows:
-        _settle(connection, row["reserved_on"], row["reserved_pico"], row["reserved_pico"])
 
 
 Stored = tuple[str | None, str | None, str | None]
@@ -169,29 +162,14 @@ def contents(
     return bodies
 
 
-def _task(row: Any, texts: Mapping[tuple[str, str, date], Stored]) -> Task:
+_TASK_COLUMNS = [field.name for field in fields(Task) if field.name in _J]
+
+
+def _task(row: Mapping[str, Any], texts: Mapping[tuple[str, str, date], Stored]) -> Task:
     key = (row["trace_id"], row["span_id"], row["day"])
     asked, answered, reference = texts.get(key, (None, None, None))
-    same = (
-        "id",
-        "rubric_id",
-        "policy_id",
-        "round_id",
-        "purpose",
-        "occasion",
-        "repeat",
-        "day",
-        "trace_id",
-        "span_id",
-    )
-    more = ("started_at", "stratum", "chance", "turn", "unreadable", "material")
-    return Task(
-        **{name: row[name] for name in (*same, *more)},
-        attempts=row["attempts"] + 1,
-        input=asked,
-        output=answered,
-        reference=reference,
-    )
+    known = {name: row[name] for name in _TASK_COLUMNS} | {"attempts": row["attempts"] + 1}
+    return Task(**known, input=asked, output=answered, reference=reference)
 
 
 def reserve(connection: Connection, project_id: int, amounts: Mapping[int, int], now: datetime) -> set[int]:
@@ -218,9 +196,7 @@ def reserve(connection: Connection, project_id: int, amounts: Mapping[int, int],
             update(judging)
             .where(_J.id.in_(granted))
             .values(
-                reserved_pico=case(granted, value=_J.id)
-                if len(granted) > 1
-                else next(iter(granted.values())),
+                reserved_pico=case(granted, value=_J.id),
                 reserved_on=today,
             )
         )
@@ -357,45 +333,6 @@ def _settle(connection: Connection, day: date, reserved: int, charged: int) -> N
     connection.execute(_SETTLE, {"day": day, "reserved": reserved, "charged": charged})
 
 
-_INSERT_SCORE = text("""
-    INSERT INTO score (
-        project_id, day, trace_id, span_id, id, name, value, source, author_key, comment, recorded_at
-    ) VALUES (
-        :project, :day, :trace, :span, :id, :name, :value, :source, :author, :comment, :at
-    ) ON CONFLICT DO NOTHING
-""")
-
-
-def show(connection: Connection, project_id: int, scores: Sequence[Score], author_key: int | None) -> None:
-    """Keep the scores of a judgement as scores of its request, so that they are shown with it."""
-    if scores:
-        connection.execute(
-            _INSERT_SCORE,
-            [
-                dict(
-                    project=project_id,
-                    day=one.recorded_at.date(),
-                    trace=one.trace_id,
-                    span=one.span_id,
-                    id=one.id,
-                    name=one.name,
-                    value=one.value,
-                    source=one.source,
-                    author=author_key,
-                    comment=one.comment,
-                    at=one.recorded_at,
-                )
-                for one in scores
-            ],
-        )
-
-
-def author_key(connection: Connection, project_id: int, name: str) -> int:
-    """The key under which a judge's name stands beside its scores."""
-    connection.execute(insert_or(user_name).values(project_id=project_id, name=name).on_conflict_do_nothing())
-    return int(connection.execute(select(user_name.c.key).where(user_name.c.name == name)).scalar_one())
-
-
 def expire(connection: Connection, now: datetime) -> int:
     """Give up what has waited for too long."""
     done = connection.execute(
@@ -491,88 +428,3 @@ def mean_cost(connection: Connection, rubric_id: int) -> int | None:
     )
     found = connection.execute(select(func.avg(last.c.cost_pico))).scalar()
     return None if found is None else int(found)
-
-
-def trial(
-    connection: Connection,
-    project_id: int,
-    rubric_id: int,
-    judge_id: int | None,
-    occasion: str,
-    requests: Sequence[RequestRecord],
-    now: datetime,
-) -> int:
-    """Owe a judgement of each of these requests that counts for nothing but being looked at."""
-    rows = [
-        dict(
-            project_id=project_id,
-            rubric_id=rubric_id,
-            judge_id=judge_id,
-            purpose="trial",
-            occasion=occasion,
-            day=values["day"],
-            trace_id=values["trace_id"],
-            span_id=values["span_id"],
-            started_at=values["started_at"],
-            chance=1.0,
-            not_before=now,
-            # Before all that is drawn: somebody sits and waits for it.
-            turn=0.0,
-        )
-        for values in map(request_values, requests)
-    ]
-    if rows:
-        connection.execute(insert_or(judging).on_conflict_do_nothing(), rows)
-    return len(rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Trialled:
-    """A judgement of a trial, as far as it is."""
-
-    id: int
-    trace_id: str
-    span_id: str
-    day: date
-    state: str
-    judge: str | None
-    repeat: int
-    scores: Mapping[str, float] | None
-    said: Mapping[str, str] | None
-    confidence: float | None
-    reason: str | None
-    cost_pico: int
-    done_at: datetime | None
-
-
-def find_trial(connection: Connection, occasion: str) -> tuple[Rubric, list[Trialled]]:
-    """The rubric that a trial tries, and its judgements, the newest request first."""
-    if not is_storable(occasion):
-        raise NotFound("There is no such trial in this project.")
-    rows = connection.execute(
-        select(judging, judge.c.name.label("judge_name"), rubric.c.body)
-        .join(rubric, rubric.c.id == _J.rubric_id)
-        .outerjoin(judge, judge.c.id == _J.judge_id)
-        # As the index of occasions has it, or it would not be used.
-        .where(_J.purpose == "trial", _J.occasion == occasion, text("judging.occasion <> ''"))
-        .order_by(_J.started_at.desc(), _J.id)
-    ).all()
-    if not rows:
-        raise NotFound(f"There is no trial {occasion!r} in this project.")
-    same = (
-        "id",
-        "trace_id",
-        "span_id",
-        "day",
-        "state",
-        "repeat",
-        "scores",
-        "said",
-        "confidence",
-        "reason",
-        "cost_pico",
-    )
-    return rubric_from_json(rows[0].body), [
-        Trialled(**{name: getattr(row, name) for name in same}, judge=row.judge_name, done_at=row.done_at)
-        for row in rows
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
@@ -24,17 +24,26 @@ def store_scores(engine: Engine, project_id: int, scores: Sequence[Score]) -> in
 def write_scores(connection: Connection, project_id: int, scores: Sequence[Score]) -> int:
     """Write scores in the entered project's own transaction; those of a known trace and id are left as they are. Their
     days must have partitions (`ensure_days`). Returns how many are new."""
+    names = {one.author for one in scores if one.author}
+    return insert_scores(connection, project_id, scores, author_keys(connection, project_id, names))
+
+
+def author_keys(connection: Connection, project_id: int, names: Collection[str]) -> dict[str, int]:
+    """The keys under which these names stand beside scores, made where they are new."""
+    if not names:
+        return {}
+    given = [dict(project_id=project_id, name=name) for name in sorted(names)]
+    connection.execute(insert(user_name).on_conflict_do_nothing(), given)
+    known = connection.execute(select(user_name.c.name, user_name.c.key).where(user_name.c.name.in_(names)))
+    return {row.name: row.key for row in known}
+
+
+def insert_scores(
+    connection: Connection, project_id: int, scores: Sequence[Score], keys: Mapping[str, int]
+) -> int:
+    """`write_scores` where the keys of the authors are known."""
     if not scores:
         return 0
-    names = {one.author for one in scores if one.author}
-    keys: dict[str, int] = {}
-    if names:
-        given = [dict(project_id=project_id, name=name) for name in sorted(names)]
-        connection.execute(insert(user_name).on_conflict_do_nothing(), given)
-        known = connection.execute(
-            select(user_name.c.name, user_name.c.key).where(user_name.c.name.in_(names))
-        )
-        keys = {row.name: row.key for row in known}
     rows = [
         dict(
             project_id=project_id,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from core.judging.builtin import RELEVANCE
 from core.judging.rubric import rubric_to_json
-from core.store import judging as owed
+from core.request import Context
+from core.store import trials
 from core.store.session import tenant
 from tests.conftest import Project, make_project
 from tests.judge.conftest import Endpoint, add_requests, chat, verdict
@@ -32,7 +33,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out_at_360_pixels(
 ) -> None:
     judging(engine, project, endpoint, name="judge-" + "w" * 94, feature=HOSTILE[6][:200])
     with tenant(engine, project.id) as connection:
-        one = owed.find_trial(connection, TRIAL)[1][0]
+        one = trials.find_trial(connection, TRIAL)[1][0]
     pages = (
         *TABS,
         *REST,
@@ -65,7 +66,12 @@ def test_from_a_budget_to_a_verdict_by_clicks(
     look: Opener, engine: Engine, project: Project, endpoint: Endpoint
 ) -> None:
     endpoint.respond = lambda body, number: (200, chat(verdict(4)), {})
-    add_requests(engine, project, 12, datetime.now(UTC))
+    now, chats = datetime.now(UTC), Context(feature="chat", tier="standard")
+    # A day before tells how many to expect, at whatever time of day this runs; without content nothing of it is judged.
+    add_requests(engine, project, 12, now - timedelta(days=1), "before", context=chats)
+    with tenant(engine, project.id) as connection:
+        connection.execute(text("DELETE FROM content"))
+    add_requests(engine, project, 12, now)
     window = look(project)
     page = window.open("/judging")
     page.get_by_label("US dollars a day").fill("five")
@@ -158,7 +164,7 @@ def test_a_trace_says_why_in_its_place_and_without_scripts_by_a_link(
 ) -> None:
     judging(engine, project, endpoint)
     with tenant(engine, project.id) as connection:
-        one = owed.find_trial(connection, TRIAL)[1][0]
+        one = trials.find_trial(connection, TRIAL)[1][0]
     page = look(project).open(f"/traces/{one.trace_id}")
     summary = page.locator("summary", has_text="Why it was judged")
     summary.focus()
