@@ -155,13 +155,13 @@ def states(engine: Engine, project: int, feature_policy: int) -> dict[str, int]:
         return {row.state: row.many for row in rows}
 
 
-def policy(engine: Engine, project: int, name: str, many: int, now: datetime) -> int:
+def policy(engine: Engine, project: int, name: str, now: datetime) -> int:
     """Judge all requests of the feature `name`."""
     with tenant(engine, project) as connection:
         return judges.start_policy(
             connection,
             project,
-            Policy(wanted_a_day=many * 24, filters={"feature": (name,)}),
+            Policy(wanted_a_day=1_000_000, filters={"feature": (name,)}),
             rubric_from_json(RUBRIC),
             "recorded",
             None,
@@ -214,7 +214,7 @@ def _run(base: Database, engine: Engine, broker_url: str, data: str, many: int) 
             }
         )
         judges.save_judge(connection, base.project, made, "benchmark")
-    first = policy(engine, base.project, "answers", many, now)
+    first = policy(engine, base.project, "answers", now)
     workers = [worker(base, broker_url, data, "settling", beat=True)]
     workers += [worker(base, broker_url, data, "judging", beat=False) for _ in range(2)]
     try:
@@ -292,7 +292,7 @@ def _small_budget(engine: Engine, base: Database, many: int, now: datetime) -> N
         judges.set_budget(connection, base.project, limit, "benchmark", now)
         judges.end_policy(connection, base.project, "coherence", "benchmark", now)
     fill(engine, base.project, many, now, "more")
-    number = policy(engine, base.project, "more", many, now)
+    number = policy(engine, base.project, "more", now)
     began, before = time.monotonic(), -1
     while time.monotonic() - began < 120:
         time.sleep(4)

@@ -24,6 +24,8 @@ from core.window import Window
 PILOT_DAYS = 7
 POLICIES_MAX = 20
 """Policies that one request is explained by; each takes up to four statements."""
+# The share of a day from which on its requests so far tell how many it will have.
+_TELLS_FROM = 0.25
 WAITING_MAX = 100_000
 """Judgements of a project that may wait; the sampler pauses above it, and nothing is lost."""
 
@@ -196,8 +198,9 @@ def _open(
 
 
 def _seen(connection: Connection, of: StoredPolicy, day: date, now: datetime) -> dict[str, Seen]:
-    """Eligible requests a day by stratum over the last days before `day` that had any, or so far on `day` itself where
-    that is more; and how the scores of these days varied. Content is not asked for here: it would cost a look-up a
+    """Eligible requests a day by stratum over the last days before `day` that had any, or by what came on `day` itself
+    where that is more; and how the scores of these days varied. A round begins with the day's first request, when the
+    day tells nothing yet: then the days before speak alone. Content is not asked for here: it would cost a look-up a
     request, and sizes are estimates."""
     first = day - timedelta(days=PILOT_DAYS)
     keys = _key_columns(of)
@@ -220,10 +223,11 @@ def _seen(connection: Connection, of: StoredPolicy, day: date, now: datetime) ->
     for row in sizes:
         here = many.setdefault(_key(of, row), [0.0, 0.0])
         here[row.day == day] += row.many
+    tells = not before or passed >= _TELLS_FROM
     spreads = _spreads(connection, of, first, day)
     found = {}
     for key, (earlier, today) in many.items():
-        size = max(earlier / len(before) if before else 0.0, today / passed)
+        size = max(earlier / len(before) if before else 0.0, today / passed if tells or not earlier else 0.0)
         spread, pilot = spreads.get(key, (None, 0))
         found[key] = Seen(size, spread, pilot)
     return found

@@ -203,3 +203,15 @@ def test_money_is_asked_for_before_a_judge_is(
     assert start(engine, other_project, Policy())
     with tenant(engine, other_project.id) as connection:
         assert judges.budget(connection, NOW.date()).left_pico == PICO
+
+
+def test_a_round_that_begins_with_the_day_goes_by_the_days_before(engine: Engine, project: Project) -> None:
+    add_requests(engine, project, 300, NOW - timedelta(days=1), "old")
+    number = start(engine, project, Policy(wanted_a_day=30))
+    early = datetime(2026, 11, 22, 0, 3, tzinfo=UTC)
+    add_requests(engine, project, 3, early, "new")
+    with tenant(engine, project.id) as connection:
+        of = next(one for one in judges.list_policies(connection) if one.id == number)
+        here = sampling.round_of(connection, project.id, of, early.date(), early, None)
+    # Three in three minutes would make 1,440 a day.
+    assert here.base == pytest.approx(0.1)

@@ -13,6 +13,7 @@ from core.judging.judge import judge_from_json
 from core.judging.policy import Policy
 from core.judging.rubric import Rubric
 from core.pricing.price import PriceBook
+from core.request import Context
 from core.store import judges, trials
 from core.store.session import tenant
 from judge.ask import Desk, ask_all
@@ -39,7 +40,7 @@ def start(
     engine: Engine, project: Project, policy: Policy, of: Rubric, judge: str | None, now: datetime
 ) -> None:
     with tenant(engine, project.id) as connection:
-        since = now - timedelta(days=2)
+        since = now - timedelta(hours=1)
         judges.start_policy(
             connection, project.id, policy, of, judge, None, since, "a" * 32, "key tp_admin_…4f2a", now
         )
@@ -58,6 +59,10 @@ def answered(endpoint: Endpoint) -> None:
     endpoint.respond = respond
 
 
+def _of(feature: str) -> Context:
+    return Context(feature=feature, tier="standard")
+
+
 def judging(
     engine: Engine, project: Project, endpoint: Endpoint, name: str = "gpt-4.1-mini", feature: str = "chat"
 ) -> None:
@@ -72,6 +77,8 @@ def judging(
         judges.save_judge(connection, project.id, judge_from_json(other | key), "ann@example.com")
         judges.save_judge(connection, project.id, judge_from_json(other | {"name": "an old one"}), "ann")
         judges.retire_judge(connection, project.id, "an old one", "ann", now)
+    # The day before tells how many to expect, at whatever time of day this runs.
+    add_requests(engine, project, 40, now - timedelta(days=1), f"{feature} before", context=_of(feature))
     add_requests(engine, project, 40, now, feature)
     start(engine, project, Policy(), RELEVANCE, name, now)
     start(engine, project, Policy(method="neyman", strata=("feature", "tier")), RELEVANCE, name, now)
