@@ -66,11 +66,10 @@ def _draw(
     now: datetime,
 ) -> int:
     found = sampling.candidates(connection, of, traces, first, last)
+    affordable = partial(_affordable, connection, of, now.astimezone(UTC).date())
     new = 0
     for day in sorted({one.day for one in found}):
-        here = sampling.round_of(
-            connection, project_id, of, day, now, _affordable(connection, of, now.astimezone(UTC).date())
-        )
+        here = sampling.round_of(connection, project_id, of, day, now, affordable)
         drawn = sampling.draw_from(of, here, [one for one in found if one.day == day])
         new += sampling.put(connection, project_id, of, drawn, now)
     return new

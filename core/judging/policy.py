@@ -100,9 +100,10 @@ def policy_from_json(value: Any) -> Policy:
     )
 
 
-def stratum_key(policy: Policy, values: Mapping[str, str | None], latency_ms: float) -> str:
-    """The stratum of a request as a JSON list of its values, in the order of the policy's strata."""
-    parts = [latency_bucket(latency_ms) if name == "latency" else values.get(name) for name in policy.strata]
+def stratum_key(policy: Policy, values: Mapping[str, str | None]) -> str:
+    """The stratum of a request as a JSON list of its values (of `latency` the bucket), in the order of the policy's
+    strata."""
+    parts = [values.get(name) for name in policy.strata]
     return json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -128,14 +129,12 @@ def plan(policy: Policy, seen: Mapping[str, Seen], affordable: float | None = No
     ranked = sorted(seen.items(), key=lambda pair: (-pair[1].size, pair[0]))[:STRATA_MAX]
     strata = [Stratum(round(one.size) or 1, one.spread, one.pilot) for _, one in ranked]
     if policy.method == "neyman":
-        chances = neyman(strata, wanted, floor=policy.floor, least=policy.least)
+        chances = neyman(strata, wanted, floor=policy.floor, least=policy.least).tolist()
     else:
         even = [Stratum(one.size) for one in strata]
         share = float(uniform(even, wanted)[0])
-        chances = [max(share, min(policy.floor / one.size, 1.0)) for one in even]  # type: ignore[assignment]
-    return Plan(
-        base, {key: _bounded(float(c), policy.least) for (key, _), c in zip(ranked, chances, strict=True)}
-    )
+        chances = [max(share, min(policy.floor / one.size, 1.0)) for one in even]
+    return Plan(base, {key: _bounded(c, policy.least) for (key, _), c in zip(ranked, chances, strict=True)})
 
 
 def _bounded(chance: float, least: float) -> float:

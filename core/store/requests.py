@@ -10,17 +10,25 @@ from datetime import datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, or_, select, tuple_
 
 from core.errors import BadQuestion, NotFound
 from core.ledger import LedgerRequest, Page, Trace
-from core.question import JUDGE_SOURCE, NEWEST, Judging, RequestOrder, Value
+from core.question import NEWEST, Judging, RequestOrder, Value
 from core.request import Content, RequestRecord
 from core.store.cursor import Cursor, read_cursor, write_cursor
 from core.store.rows import nanoseconds, record_of, span_of
 from core.store.scores import find_scores
 from core.store.session import tenant
-from core.store.statements import asked_by_people, conditions, judging, judging_of, tokens
+from core.store.statements import (
+    answered,
+    asked_by_people,
+    conditions,
+    has_content,
+    judging,
+    judging_of,
+    tokens,
+)
 from core.store.tables import content, context_span, request, user_name
 from core.window import Window
 
@@ -195,18 +203,7 @@ def one_request(connection: Connection, trace_id: str, span_id: str) -> LedgerRe
 
 def with_content(connection: Connection, limit: int) -> list[RequestRecord]:
     """The newest requests of the entered project that were answered and whose content is stored."""
-    kept = (
-        select(literal(1))
-        .where(content.c.trace_id == request.c.trace_id, content.c.span_id == request.c.span_id)
-        .where(content.c.day == request.c.day)
-        .exists()
-    )
-    statement = (
-        _select()
-        .where(request.c.counted, request.c.status == "ok", request.c.source != JUDGE_SOURCE, kept)
-        .order_by(request.c.started_at.desc())
-        .limit(limit)
-    )
+    statement = _select().where(*answered(), has_content()).order_by(_R.started_at.desc()).limit(limit)
     return [_ledger(row).record for row in connection.execute(statement)]
 
 

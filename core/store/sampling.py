@@ -3,7 +3,7 @@ and what was drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,8 +17,8 @@ from core.question import JUDGE_SOURCE
 from core.stats.sampling import draw
 from core.store.judge_tables import judge_round, judge_stratum, judging, unsampled
 from core.store.judges import StoredPolicy
-from core.store.statements import conditions, dimension
-from core.store.tables import content, request
+from core.store.statements import answered, conditions, dimension, has_content
+from core.store.tables import request
 from core.window import Window
 
 PILOT_DAYS = 7
@@ -90,15 +90,7 @@ def candidates(
 ) -> list[Candidate]:
     """The eligible requests of these traces: settled, counted, answered without an error, with stored content, not
     calls to a judge, and passing the policy's filters."""
-    columns = {name: dimension(name) for name in of.policy.strata if name != "latency"}
-    statement = select(
-        _R.trace_id,
-        _R.span_id,
-        _R.day,
-        _R.started_at,
-        _R.duration_us,
-        *(column.label(f"s_{name}") for name, column in columns.items()),
-    ).where(
+    statement = select(_R.trace_id, _R.span_id, _R.day, _R.started_at, *_key_columns(of)).where(
         _R.trace_id.in_(traces),
         _R.day >= first,
         _R.day <= last,
@@ -107,29 +99,13 @@ def candidates(
         *conditions(Window(), of.policy.filters or {}),
     )
     return [
-        Candidate(
-            row.trace_id,
-            row.span_id,
-            row.day,
-            row.started_at,
-            stratum_key(
-                of.policy, {name: getattr(row, f"s_{name}") for name in columns}, row.duration_us / 1000
-            ),
-        )
+        Candidate(row.trace_id, row.span_id, row.day, row.started_at, _key(of, row))
         for row in connection.execute(statement)
     ]
 
 
 def _eligible() -> list[Any]:
-    return [
-        _R.state == "settled",
-        _R.counted,
-        _R.status == "ok",
-        _R.source != JUDGE_SOURCE,
-        select(literal(1))
-        .where(content.c.trace_id == _R.trace_id, content.c.span_id == _R.span_id, content.c.day == _R.day)
-        .exists(),
-    ]
+    return [_R.state == "settled", *answered(), has_content()]
 
 
 def round_of(
@@ -138,14 +114,15 @@ def round_of(
     of: StoredPolicy,
     day: date,
     now: datetime,
-    affordable: float | None,
+    affordable: Callable[[], float | None],
 ) -> Round:
-    """The round of a day: the one there is, or a new one from what the last days tell."""
+    """The round of a day: the one there is, or a new one from what the last days tell and the budget pays for, which is
+    asked then alone."""
     known = select(judge_round).where(judge_round.c.policy_id == of.id, judge_round.c.day == day)
     row = connection.execute(known).one_or_none()
     if row is None:
-        seen = _seen(connection, of, day, now)
-        _open(connection, project_id, of, day, plan(of.policy, seen, affordable), seen, affordable)
+        seen, most = _seen(connection, of, day, now), affordable()
+        _open(connection, project_id, of, day, plan(of.policy, seen, most), seen, most)
         row = connection.execute(known).one()
     strata = connection.execute(
         select(judge_stratum.c.key, judge_stratum.c.chance).where(judge_stratum.c.round_id == row.id)
@@ -209,9 +186,7 @@ def _seen(connection: Connection, of: StoredPolicy, day: date, now: datetime) ->
         .where(
             _R.day >= first,
             _R.day <= day,
-            _R.counted,
-            _R.status == "ok",
-            _R.source != JUDGE_SOURCE,
+            *answered(),
             *conditions(Window(), of.policy.filters or {}),
         )
         .group_by(*keys, _R.day)
@@ -272,12 +247,7 @@ def _key_columns(of: StoredPolicy) -> list[Any]:
 
 
 def _key(of: StoredPolicy, row: Any) -> str:
-    values = {name: getattr(row, f"s_{name}") for name in of.policy.strata}
-    bucket = values.get("latency")
-    milliseconds = next(
-        (edge - 1 for edge in LATENCY_EDGES_MS if latency_bucket(edge - 1) == bucket), LATENCY_EDGES_MS[-1]
-    )
-    return stratum_key(of.policy, values, milliseconds)
+    return stratum_key(of.policy, {name: getattr(row, f"s_{name}") for name in of.policy.strata})
 
 
 def put(

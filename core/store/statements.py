@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from core.question import DIMENSIONS, JUDGE_SOURCE, START, CostQuestion, Judging, Value, names_judging
-from core.store.tables import request, user_name
+from core.store.tables import content, request, user_name
 from core.window import Window, interval_end, midnight
 
 _R = request.c
@@ -138,6 +138,18 @@ def with_users(names: Sequence[str]) -> FromClause:
 def where(question: CostQuestion) -> list[ColumnElement[bool]]:
     """The requests that a question is about."""
     return [_R.counted, *conditions(question.window, question.filters), *asked_by_people(question.filters)]
+
+
+def answered() -> list[ColumnElement[bool]]:
+    """Requests of applications that have an answer, each once."""
+    return [_R.counted, _R.status == "ok", _R.source != _JUDGE]
+
+
+def has_content() -> ColumnElement[bool]:
+    """Whether a request's prompt and answer are stored."""
+    of = content.c
+    same = (of.trace_id == _R.trace_id, of.span_id == _R.span_id, of.day == _R.day)
+    return select(literal(1)).where(*same).exists()
 
 
 def asked_by_people(filters: Mapping[str, Sequence[Value]]) -> list[ColumnElement[bool]]:

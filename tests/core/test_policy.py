@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from core.errors import BadQuestion
 from core.judging.judge import judge_from_json, judge_to_json
-from core.judging.policy import METHODS, Policy, Seen, plan, policy_from_json, policy_to_json, stratum_key
+from core.judging.policy import (
+    METHODS,
+    Policy,
+    Seen,
+    latency_bucket,
+    plan,
+    policy_from_json,
+    policy_to_json,
+    stratum_key,
+)
 
 SEEN = st.dictionaries(
     st.text(max_size=5),
@@ -52,7 +61,7 @@ def test_strata_in_proportion_keep_their_floor() -> None:
 
 def test_a_stratum_is_named_by_its_values() -> None:
     policy = Policy("stratified", ("feature", "latency"))
-    assert stratum_key(policy, {"feature": None}, 2500) == '[null,"1 to 3 s"]'
+    assert stratum_key(policy, {"feature": None, "latency": latency_bucket(2500)}) == '[null,"1 to 3 s"]'
 
 
 def test_a_policy_is_read_back_as_itself() -> None:

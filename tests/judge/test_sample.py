@@ -118,7 +118,7 @@ def test_neyman_looks_where_scores_vary(engine: Engine, project: Project) -> Non
             {"calm": calm, "high": wild[::2]},
         )
         of = next(one for one in judges.list_policies(connection) if one.id == number)
-        today = sampling.round_of(connection, project.id, of, NOW.date(), NOW, 100)
+        today = sampling.round_of(connection, project.id, of, NOW.date(), NOW, lambda: 100)
     assert len(drawn(engine, project)) > 400 and wild
     assert today.chance('["wild"]') > 3 * today.chance('["calm"]') > 0
 
@@ -128,7 +128,7 @@ def test_a_budget_that_pays_for_less_draws_less_and_says_so(engine: Engine, proj
     number = start(engine, project, Policy(wanted_a_day=300))
     with tenant(engine, project.id) as connection:
         of = next(one for one in judges.list_policies(connection) if one.id == number)
-        here = sampling.round_of(connection, project.id, of, NOW.date(), NOW, 30.0)
+        here = sampling.round_of(connection, project.id, of, NOW.date(), NOW, lambda: 30.0)
         note = connection.execute(text("SELECT note FROM judge_round")).scalar_one()
     assert here.base == pytest.approx(0.1) and "budget" in note
 
@@ -212,6 +212,6 @@ def test_a_round_that_begins_with_the_day_goes_by_the_days_before(engine: Engine
     add_requests(engine, project, 3, early, "new")
     with tenant(engine, project.id) as connection:
         of = next(one for one in judges.list_policies(connection) if one.id == number)
-        here = sampling.round_of(connection, project.id, of, early.date(), early, None)
+        here = sampling.round_of(connection, project.id, of, early.date(), early, lambda: None)
     # Three in three minutes would make 1,440 a day.
     assert here.base == pytest.approx(0.1)
